@@ -1,5 +1,6 @@
 """The base class of all errors, and the errors of topics, payloads, stores and brokers, with data as attributes."""
 
+import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,9 @@ class StoreError(GridFleetError, OSError):
 
 
 _MOST_SHOWN: Final = 200
+_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_NOT_SHOWN: Final = _CONTROL | {"Cf", "Cn", "Co"}
+"""Categories of Unicode: control characters, half pairs, ends of lines; and what has no look of its own."""
 
 
 def shown(text: str) -> str:
@@ -36,8 +40,27 @@ def shown(text: str) -> str:
     >>> shown("\x1b[2Jfull")
     '?[2Jfull'
     """
-    beginning = "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_SHOWN])
+    beginning = printable(text[:_MOST_SHOWN])
     return beginning if len(text) <= _MOST_SHOWN else f"{beginning}… ({len(text)} characters)"
+
+
+def has_control_characters(text: str, allowed: str = "") -> bool:
+    """Return whether a text has characters that a terminal would obey, other than those that are allowed."""
+    return any(unicodedata.category(letter) in _CONTROL and letter not in allowed for letter in text)
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text without the characters that a terminal would obey, but those of `keep`.
+
+    >>> printable("\x1b[2Ja\nb", keep="\n")
+    '?[2Ja\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        "?" if unicodedata.category(letter) in _NOT_SHOWN and letter not in keep else letter
+        for letter in text
+    )
 
 
 class TopicError(GridFleetError, ValueError):

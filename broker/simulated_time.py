@@ -6,10 +6,14 @@ Simulated time is whole milliseconds since 1970-01-01 of the scenario's local st
 from datetime import datetime, timedelta
 from typing import Final
 
+from gridfleet.broker.readers.ranges import utc_ms
+
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  simulated local standard time has no zone
 _MS: Final = timedelta(milliseconds=1)
 _MAX_MS: Final = 253_402_300_799_000
 """9999-12-31T23:59:59, the last second that ISO 8601 spells with four digits."""
+_MIN_MS: Final = -62_135_596_800_000
+"""0001-01-01T00:00:00, the first."""
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -52,6 +56,7 @@ def parse_time(text: str) -> int:
     time = datetime.fromisoformat(text)
     if time.tzinfo is not None:
         raise ValueError(f"{text!r} has a time zone, simulated time has none")
+    utc_ms(time)
     return (time - _EPOCH) // _MS
 
 
@@ -65,4 +70,4 @@ def simulated_datetime(simulated_ms: int) -> datetime:
 
 
 def _datetime(simulated_ms: int) -> datetime:
-    return _EPOCH + min(simulated_ms, _MAX_MS) * _MS
+    return _EPOCH + max(_MIN_MS, min(simulated_ms, _MAX_MS)) * _MS

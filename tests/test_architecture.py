@@ -59,6 +59,27 @@ NEVER_ON_A_PI: Final = (
     "gridfleet.devices.runtime.simulation",
 )
 
+READERS: Final = "gridfleet.broker.readers"
+ONE_WAY_IN: Final[dict[str, frozenset[str]]] = {
+    "tomllib": frozenset({f"{READERS}.toml_text"}),
+    "json": frozenset({f"{READERS}.json_values"}),
+    "csv": frozenset({f"{READERS}.csv_rows"}),
+    "zipfile": frozenset({f"{READERS}.archives"}),
+    "gzip": frozenset({f"{READERS}.archives"}),
+    "sqlite3": frozenset({"gridfleet.dashboards.store.database", "gridfleet.dashboards.store.check"}),
+    "influxdb_client": frozenset(
+        {
+            "gridfleet.dashboards.telemetry.influx.client",
+            "gridfleet.dashboards.telemetry.influx.buckets",
+        }
+    ),
+    "grafana_client": frozenset({"gridfleet.dashboards.grafana.client"}),
+    "urllib3": frozenset({"gridfleet.dashboards.telemetry.influx.client"}),
+    "niquests": frozenset({"gridfleet.dashboards.grafana.client"}),
+    **dict.fromkeys(("http.client", "urllib.request", "requests", "httpx"), frozenset()),
+}
+"""Libraries that read what comes from outside, with the modules that may import them."""
+
 
 @dataclass(frozen=True, order=True)
 class Breach:
@@ -100,6 +121,18 @@ def imported_modules(root: Path, file: Path) -> Iterator[tuple[int, str]]:
                 args=[ast.Constant(value=str(name)), *_],
             ):
                 yield node.lineno, name
+
+
+def other_ways_in(root: Path, module: str, file: Path) -> list[str]:
+    """Return the libraries that a module imports although only others may."""
+    return sorted(
+        {
+            library
+            for _, imported in imported_modules(root, file)
+            for library, allowed in ONE_WAY_IN.items()
+            if is_within(imported, library) and module not in allowed
+        }
+    )
 
 
 def is_within(name: str, module: str) -> bool:
@@ -181,6 +214,28 @@ def loaded_against_the_rule(root: Path, module: str) -> list[str]:
 def test_a_folder_imports_only_what_the_table_allows(folder: str) -> None:
     assert (ROOT / folder / "__init__.py").is_file()
     assert breaches(ROOT, folder) == []
+
+
+def test_foreign_formats_have_one_way_in() -> None:
+    found = {
+        module: others
+        for folder in MAY_IMPORT
+        for file in (ROOT / folder).rglob("*.py")
+        if (others := other_ways_in(ROOT, module := module_of(ROOT, file), file))
+    }
+    assert found == {}
+    assert all(is_module(ROOT, module) for allowed in ONE_WAY_IN.values() for module in allowed)
+
+
+def test_checker_finds_another_way_in(tree: Path) -> None:
+    (tree / "devices" / "wrong.py").write_text(
+        "import json\ndef f():\n    from urllib3.exceptions import HTTPError"
+    )
+    assert other_ways_in(tree, "gridfleet.devices.wrong", tree / "devices" / "wrong.py") == [
+        "json",
+        "urllib3",
+    ]
+    assert other_ways_in(tree, f"{READERS}.json_values", tree / "devices" / "wrong.py") == ["urllib3"]
 
 
 def test_there_is_no_import_circle() -> None:

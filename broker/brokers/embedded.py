@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from gridfleet.broker.brokers.child_process import stop_process
+from gridfleet.broker.brokers.subprocess_environment import python_environment
 from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.install_command import install_command
-from gridfleet.broker.subprocess_environment import python_environment
 
 MAX_PACKET: Final = 262_144
 """The largest MQTT packet in bytes that it accepts."""

@@ -5,7 +5,6 @@ device's own comes from its birth message. Values are those of the last tick. Th
 meter readings, so they have no state class; stored energy has one.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, Final
@@ -14,6 +13,7 @@ from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import discovery_topic, topic
+from gridfleet.broker.readers.json_values import json_text
 
 STATES: Final[dict[Role, type[m.State]]] = {
     Role.PRODUCER: m.ProducerState,
@@ -72,7 +72,7 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
             for key, component in (*_components(role, state), *_figures(presence, state))
         },
     }
-    while len(encoded := json.dumps(payload, separators=(",", ":")).encode()) > MAX_PAYLOAD:
+    while len(encoded := json_text(payload, separators=(",", ":")).encode()) > MAX_PAYLOAD:
         payload["components"].popitem()
     return discovery_topic(site, device), encoded
 

@@ -6,7 +6,6 @@ The schema of each message comes from pydantic, so that the page refuses what a 
 written for valibot, which derives the TypeScript types from them.
 """
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,6 +35,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCKS, MESSAGE_TYPES, CellRange, MessageType, Scope
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.dashboards.console.phase_steps import STEPS
 
 READ: Final = (
@@ -85,7 +85,7 @@ def _add_with_parts(
 ) -> None:
     if name in ordered:
         return
-    for part in re.findall(rf'"{re.escape(_REFERENCE)}(\w+)"', json.dumps(schemas[name])):
+    for part in re.findall(rf'"{re.escape(_REFERENCE)}(\w+)"', json_text(schemas[name])):
         _add_with_parts(part, schemas, ordered)
     ordered[name] = schemas[name]
 
@@ -192,7 +192,7 @@ def _validator(schema: Mapping[str, Any]) -> str:
     try:
         return _BY_TYPE[schema["type"]](schema)
     except KeyError:
-        raise ValueError(f"no rule for this JSON schema: {json.dumps(schema)}") from None
+        raise ValueError(f"no rule for this JSON schema: {json_text(schema)}") from None
 
 
 def _object(schema: Mapping[str, Any]) -> str:
@@ -281,8 +281,8 @@ def _literal(value: object) -> str:
     if isinstance(value, list | tuple):
         return _literals(value)
     if isinstance(value, str):
-        return "'" + json.dumps(value, ensure_ascii=False)[1:-1].replace("'", "\\'").replace('\\"', '"') + "'"
-    return f"{value:_}" if type(value) is int else json.dumps(value)
+        return "'" + json_text(value, ensure_ascii=False)[1:-1].replace("'", "\\'").replace('\\"', '"') + "'"
+    return f"{value:_}" if type(value) is int else json_text(value)
 
 
 def _literals(values: Iterable[object]) -> str:

@@ -4,7 +4,6 @@ The page's sources are in `console/`; `make page` builds them into `page/`, whic
 users need no Node. The headers allow the page to load nothing but itself, and to connect to nothing but its broker.
 """
 
-import json
 import socket
 import ssl
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.dashboards.console.relay import connect, open_handshake, relay
 
 TYPES: Final = {
@@ -58,7 +58,7 @@ class ConsoleConfig:
 
     def as_json(self) -> bytes:
         """Return the configuration as the page reads it, as JSON."""
-        return json.dumps(
+        return json_text(
             {
                 "ws_url": self.broker if isinstance(self.broker, str) else RELAY_PATH.lstrip("/"),
                 "broker": str(self.broker),

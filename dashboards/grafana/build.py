@@ -1,8 +1,8 @@
 """Write the files that Grafana reads: `python -m gridfleet.dashboards.grafana` or `make dashboards`."""
 
-import json
 from pathlib import Path
 
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.dashboards.grafana import provisioned
 from gridfleet.dashboards.grafana.alerts import rules_for_api
 from gridfleet.dashboards.grafana.pages.catalog import as_json, pages
@@ -12,7 +12,7 @@ def contents() -> dict[str, str]:
     """Return every file by its path below `files/`."""
     return {
         **{f"pages/{page.uid}.json": as_json(page) for page in pages()},
-        "rules.json": json.dumps(rules_for_api(), indent=2, ensure_ascii=False) + "\n",
+        "rules.json": json_text(rules_for_api(), indent=2, ensure_ascii=False) + "\n",
         **{f"provisioning/{name}": text for name, text in provisioned.files().items()},
     }
 

@@ -5,15 +5,16 @@ itself (`files/provisioning`) does not need this client.
 """
 
 import difflib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
-from urllib.parse import urlsplit
 
-from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError, shown
 from gridfleet.broker.install_command import install_command
+from gridfleet.broker.readers.http_answers import http_address
+from gridfleet.broker.readers.json_values import json_text, parse_json
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.dashboards.errors import no_answer_reason
 from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FILES, FOLDER, FOLDER_UID
 
@@ -46,11 +47,13 @@ class Grafana:
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         """Prepare the client; raise GrafanaError if the library is missing or the URL is not one."""
-        address = urlsplit(url)
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise GrafanaError(url, "is not the URL of a Grafana; use http://host:3000 or https://host/path")
+        try:
+            address = http_address(url)
+        except ReadError:
+            problem = "is not the URL of a Grafana; use http://host:3000 or https://host/path"
+            raise GrafanaError(shown(url), problem) from None
         if address.username or address.password:
-            raise GrafanaError(address.hostname, "the URL must not contain a login; use --token-file")
+            raise GrafanaError(str(address.hostname), "the URL must not contain a login; use --token-file")
         try:
             from grafana_client.api import GrafanaApi
         except ImportError as error:
@@ -79,10 +82,16 @@ class Grafana:
     def page(self, uid: str) -> Page | None:
         """Return a page as Grafana has it; None if it has no such page."""
         found = self._found(f"page {uid}", lambda: self._api.dashboard.get_dashboard(uid))
-        return None if found is None else found["dashboard"]
+        if found is None:
+            return None
+        page = self._member(found, "dashboard")
+        if not isinstance(page, dict):
+            raise self._stranger(page)
+        return page
 
     def push_pages(self) -> Iterator[Change]:
         """Create or change every page; raise GrafanaError if the data source is missing or a page is rejected."""
+        self.check()
         self._require_datasource()
         self._require_folder()
         for ours in pages():
@@ -127,6 +136,8 @@ class Grafana:
         theirs = self._found(
             "alert rules", lambda: self._api.alertingprovisioning.get_rule_group(FOLDER_UID, group)
         )
+        if theirs is not None and not isinstance(theirs, dict):
+            raise self._stranger(theirs)
         if theirs is not None and _same_rules(theirs, ours):
             return Change(group, "unchanged")
         with self._errors_of("alert rules"):
@@ -149,7 +160,7 @@ class Grafana:
                 tags=["gridfleet", *tags],
                 text=text,
             )
-        return int(made["id"])
+        return int(self._member(made, "id"))
 
     # --- data --------------------------------------------------------------------------------------------
 
@@ -169,8 +180,16 @@ class Grafana:
                 if not isinstance(error.response, dict) or "results" not in error.response:
                     raise
                 answer = error.response
-        results: dict[str, Any] = answer["results"]
+        results: dict[str, Any] = self._member(answer, "results")
         return results
+
+    def check(self) -> str:
+        """Return the version of the Grafana; raise GrafanaError where something else answers."""
+        with self._errors_of("health"):
+            answer = self._api.client.GET("/health")
+        if not isinstance(answer, dict) or "database" not in answer:
+            raise self._stranger(answer)
+        return shown(str(answer.get("version", "unknown")))
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -182,6 +201,18 @@ class Grafana:
                 "dashboards/grafana/files/provisioning/datasources (docs/how-to/site/grafana.md)"
             )
             raise GrafanaError(self.url, problem, 404)
+
+    def _member(self, answer: object, key: str) -> Any:  # noqa: ANN401 - Grafana's plain data
+        """Return what is under a key of an answer; raise GrafanaError where the answer is not one of Grafana."""
+        if not isinstance(answer, dict) or key not in answer:
+            raise self._stranger(answer)
+        return answer[key]
+
+    def _stranger(self, answer: object) -> GrafanaError:
+        beginning = shown(" ".join(str(answer)[:60].split()))
+        return GrafanaError(
+            self.url, f"no Grafana answers there, but {beginning!r}: name its address with --url"
+        )
 
     def _require_folder(self) -> None:
         if self._found("folder", lambda: self._api.folder.get_folder(FOLDER_UID)) is None:
@@ -214,7 +245,12 @@ class Grafana:
                     "is provisioned from a file there; change the file (docs/how-to/site/grafana.md), "
                     "or push elsewhere"
                 )
-            raise GrafanaError(f"{self.url}: {subject}", remedy, status) from None
+            raise GrafanaError(f"{self.url}: {subject}", shown(remedy), status) from None
+        except GrafanaError:
+            raise
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            # The library, from an answer that is not one of Grafana.
+            raise self._stranger(type(error).__name__) from None
         except (RequestException, OSError) as error:
             reason = f"no answer ({no_answer_reason(error)}); check that Grafana is running, and the URL"
             raise GrafanaError(self.url, reason) from None
@@ -230,12 +266,12 @@ REMEDIES: Final = {
 
 def pages() -> list[Page]:
     """Return the pages as Grafana's API takes them."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((FILES / "pages").glob("*.json"))]
+    return [parse_json(path.read_text(encoding="utf-8")) for path in sorted((FILES / "pages").glob("*.json"))]
 
 
 def rules() -> dict[str, Any]:
     """Return the group of alert rules as Grafana's API takes it."""
-    found: dict[str, Any] = json.loads((FILES / "rules.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = parse_json((FILES / "rules.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -244,12 +280,15 @@ def _plain(page: Page) -> Page:
 
 
 def _lines(page: Page) -> list[str]:
-    return json.dumps(_plain(page), indent=2, sort_keys=True, ensure_ascii=False).splitlines(keepends=True)
+    return json_text(_plain(page), indent=2, sort_keys=True, ensure_ascii=False).splitlines(keepends=True)
 
 
 def _same_rules(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
     """Whether Grafana has the same rules; it adds keys of its own to each."""
-    known = {rule.get("uid"): rule for rule in theirs.get("rules", [])}
+    found = theirs.get("rules")
+    if not isinstance(found, list) or not all(isinstance(rule, dict) for rule in found):
+        return False
+    known = {rule.get("uid"): rule for rule in found}
     same = theirs.get("interval") == ours["interval"] and len(known) == len(ours["rules"])
     return same and all(
         known.get(rule["uid"], {}).get(key) == value for rule in ours["rules"] for key, value in rule.items()

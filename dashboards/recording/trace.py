@@ -7,8 +7,6 @@ The trace of a whole run has lines of its own with the topic gridfleet/<site>/tr
 the facts of the run and what the auditor must know, the last says how many messages there are, and others mark gaps.
 """
 
-import gzip
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +14,13 @@ from typing import Any, BinaryIO, Final, NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, error_reason
+from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, shown
 from gridfleet.broker.protocol.codec import SCHEMA, decode, encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import ROOT, parse_topic, topic
+from gridfleet.broker.readers.archives import GzipFile, packed_lines
+from gridfleet.broker.readers.json_values import json_text, parse_json
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.broker.simulated_time import parse_time, time_text
 from gridfleet.dashboards.store.rows import RunFacts
 
@@ -46,7 +47,7 @@ class TraceError(GridFleetError, ValueError):
     """A trace that cannot be read; the text gives file and line."""
 
     def __init__(self, path: Path | str, line: int, reason: str) -> None:
-        super().__init__(f"{path}, line {line}: {reason}")
+        super().__init__(f"{shown(str(path))}, line {line}: {reason}")
         self.path = path
         self.line = line
         self.reason = reason
@@ -62,7 +63,7 @@ class TraceWriter:
         self._raw: BinaryIO | None = self.path.open("wb")
         self._file: BinaryIO = self._raw
         if self.path.suffix == ".gz":
-            self._file = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)  # type: ignore[assignment]
+            self._file = GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)  # type: ignore[assignment]
         self._last: Message | None = None
         self._payload = b""
         self._ms = -1
@@ -105,7 +106,7 @@ class TraceWriter:
             "time": time_text(max(self._ms, 0), milliseconds=True),
             "topic": f"{ROOT}/{self._site}/{NOTE}",
         }
-        self._file.write(json.dumps({**line, "payload": payload}, separators=(",", ":")).encode() + b"\n")
+        self._file.write(json_text({**line, "payload": payload}, separators=(",", ":")).encode() + b"\n")
 
     def __enter__(self) -> Self:
         """Return the writer itself."""
@@ -182,7 +183,7 @@ def read_trace(
             continue
         try:
             address = parse_topic(site, name)
-            message = decode(address.message_type.name, json.dumps(payload).encode())
+            message = decode(address.message_type.name, json_text(payload).encode())
         except (TopicError, PayloadError) as error:
             raise TraceError(path, number, str(error)) from None
         messages += 1
@@ -196,25 +197,22 @@ def read_trace(
 
 def _lines(path: Path | str) -> Iterator[tuple[int, int, str, Any]]:
     """Yield number, time in ms, topic and payload of each line."""
-    number = 0
     try:
-        with gzip.open(path, "rb") if Path(path).suffix == ".gz" else Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):
-                yield (number, *_fields(path, number, line))
-    except EOFError:
-        raise TraceError(path, number + 1, f"ends in the middle of the compressed data; {CUT}") from None
-    except OSError as error:
-        raise TraceError(path, number + 1, f"cannot be read ({error_reason(error)}); {NO_TRACE}") from error
+        for number, line in packed_lines(path):
+            yield (number, *_fields(path, number, line))
+    except ReadError as error:
+        remedy = CUT if "compressed" in error.problem else NO_TRACE
+        raise TraceError(path, error.line or 1, f"{error.problem}; {remedy}") from error
 
 
 def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, Any]:
     """Return time in ms, topic and payload of a line."""
     try:
-        found = json.loads(line)
-    except ValueError as error:
+        found = parse_json(line)
+    except ReadError as error:
         if not line.endswith(b"\n"):
             raise TraceError(path, number, f"is not JSON: the line is cut off; {CUT}") from None
-        raise TraceError(path, number, f"is not JSON: {error}; {NO_TRACE}") from None
+        raise TraceError(path, number, f"{error.problem}; {NO_TRACE}") from None
     if not isinstance(found, dict) or found.keys() != _KEYS or not isinstance(found["topic"], str):
         reason = "is not an object with exactly the keys time, topic and payload"
         raise TraceError(path, number, f"{reason}; {NO_TRACE}")
@@ -222,7 +220,7 @@ def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, Any]:
         simulated_ms = parse_time(found["time"])
     except (TypeError, ValueError):
         raise TraceError(
-            path, number, f"time {found['time']!r} is not an ISO 8601 time without a zone"
+            path, number, f"time {shown(str(found['time']))!r} is not an ISO 8601 time without a zone"
         ) from None
     return simulated_ms, found["topic"], found["payload"]
 
@@ -236,5 +234,5 @@ def _site(path: Path | str, number: int, name: str) -> str:
     """Return the site in the first topic; all others must be of the same site."""
     levels = name.split("/")
     if len(levels) < 2 or levels[0] != ROOT:
-        raise TraceError(path, number, f"topic {name!r} does not begin with {ROOT}/<site>/")
+        raise TraceError(path, number, f"topic {shown(name)!r} does not begin with {ROOT}/<site>/")
     return levels[1]

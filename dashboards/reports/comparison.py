@@ -1,6 +1,5 @@
 """Compare sets of runs: mean and spread of each key figure over the seeds, and each run, as CSV and as a page."""
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Final
 
+from gridfleet.broker.readers.csv_rows import csv_writer
 from gridfleet.dashboards.errors import ComparisonError
 from gridfleet.dashboards.plots.compare_plots import COMPARE_PLOTS
 from gridfleet.dashboards.plots.curves import Curves, curves_of
@@ -184,7 +184,7 @@ def write_runs(
     """
     metrics = list(dict.fromkeys(spread.metric.name for spread in spreads))
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file, lineterminator="\n")
         writer.writerow([*columns, "seed", *metrics, "verdict"])
         for written, run in runs:
             figures = (run.figures.get(name, math.nan) for name in metrics)
@@ -203,7 +203,7 @@ def _by_metric(spreads: Sequence[Spread]) -> dict[str, list[tuple[str, float, fl
 def _write_csv(spreads: Sequence[Spread], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(CSV_HEADER + "\n")
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file, lineterminator="\n")
         for s in spreads:
             numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in (s.mean, s.sd, s.min, s.max))
             writer.writerow([s.label, s.metric.name, s.metric.unit or "count", s.runs, *numbers])

@@ -3,9 +3,9 @@
 Rows are sorted: the same store gives the same bytes.
 """
 
-import csv
 from pathlib import Path
 
+from gridfleet.broker.readers.csv_rows import csv_writer
 from gridfleet.dashboards.reports.agents_table import agents_table
 from gridfleet.dashboards.reports.columns import AGENTS, TABLES
 from gridfleet.dashboards.reports.summary import summary_json
@@ -19,7 +19,7 @@ def write_exports(store: Store, directory: Path) -> list[Path]:
     for table in tables:
         with (directory / table.file).open("w", encoding="utf-8", newline="") as file:
             file.write(table.header + "\n")
-            csv.writer(file, lineterminator="\n").writerows(table.lines(store))
+            csv_writer(file, lineterminator="\n").writerows(table.lines(store))
     summary = directory / "summary.json"
     summary.write_text(summary_json(store), encoding="utf-8", newline="\n")
     return [*(directory / table.file for table in tables), summary]

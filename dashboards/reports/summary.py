@@ -1,9 +1,9 @@
 """The summary of a run as one JSON document: totals, counts and the auditor's findings."""
 
-import json
 from typing import Any, Final
 
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.dashboards.store.database import Store
 
 HOLDS: Final = "holds"
@@ -108,7 +108,7 @@ def _storages(store: Store) -> dict[str, float]:
 
 def summary_json(store: Store) -> str:
     """Return summary.json: keys sorted, two spaces, a final line feed."""
-    return json.dumps(summarise(store), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(summarise(store), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _kwh(energy_wh: int) -> float:

@@ -5,7 +5,6 @@ power failure leaves a file that opens (write-ahead log), and because one file i
 other programs. While a run is being written, others may read it; a closed store is a single file without side files.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -14,7 +13,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gridfleet.broker.errors import StoreError, error_reason
+from gridfleet.broker.readers.files import is_file
+from gridfleet.broker.readers.json_values import json_text, parse_json
 from gridfleet.dashboards.store import schema
+from gridfleet.dashboards.store.check import REMEDY, check_store
 from gridfleet.dashboards.store.rows import (
     AgentRow,
     CellArea,
@@ -97,15 +99,15 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Open an existing store for reading."""
-        if not Path(path).is_file():
+        """Open an existing store for reading; raise StoreError where it is none, or its content is damaged."""
+        if not is_file(path):
             raise StoreError(path, "no such file", "give the file of a run")
         uri = Path(path).absolute().as_uri()
         for suffix in ("?mode=ro", "?immutable=1"):  # the second for read-only media
             connection = sqlite3.connect(uri + suffix, uri=True, isolation_level=None)
             try:
-                _check(connection, path)
-            except sqlite3.DatabaseError as error:
+                check_store(connection, path)
+            except sqlite3.Error as error:
                 connection.close()
                 failure = error
             except StoreError:
@@ -113,8 +115,7 @@ class Store:
                 raise
             else:
                 return cls(connection, path, writable=False)
-        remedy = "run the scenario again, or restore the file from a copy"
-        raise StoreError(path, f"not a readable store ({failure})", remedy) from failure
+        raise StoreError(path, f"not a readable store ({failure})", REMEDY) from failure
 
     def __enter__(self) -> Self:
         """Return the store itself."""
@@ -212,7 +213,7 @@ class Store:
 
     def put_meta(self, key: str, value: object) -> None:
         """Store a JSON value under a key; it replaces an older one."""
-        text = json.dumps(value, sort_keys=True, allow_nan=False)
+        text = json_text(value, sort_keys=True, allow_nan=False)
         self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, text)])
 
     def put_facts(self, facts: RunFacts) -> None:
@@ -264,7 +265,7 @@ class Store:
     def meta(self, key: str, default: object = None) -> Any:  # noqa: ANN401  JSON may be anything
         """Return the JSON value under a key, or the default."""
         for (text,) in self.select("SELECT value FROM meta WHERE key = ?", (key,)):
-            return json.loads(text)
+            return parse_json(text)
         return default
 
     def facts(self) -> RunFacts:
@@ -340,15 +341,3 @@ def _storable(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     return value
-
-
-def _check(connection: sqlite3.Connection, path: Path | str) -> None:
-    """Raise StoreError where a database is not ours or of another version."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != schema.APPLICATION_ID:
-        raise StoreError(path, "a database, but not one of GridFleet's", "give a file that a run has written")
-    (version,) = connection.execute("SELECT version FROM schema").fetchone()
-    if version != schema.VERSION:
-        reason = f"a store of version {version}, where this program reads version {schema.VERSION}"
-        raise StoreError(path, reason, "read it with the program that wrote it, or run the scenario again")

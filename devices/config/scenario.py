@@ -5,7 +5,6 @@ Errors give file, line, key, value and what is allowed.
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -18,6 +17,8 @@ from pydantic import AfterValidator, Field, create_model, field_validator, model
 
 from gridfleet.broker.protocol.messages import Id
 from gridfleet.broker.protocol.units import MS_PER_S
+from gridfleet.broker.readers.read_error import ReadError
+from gridfleet.broker.readers.toml_text import toml_value
 from gridfleet.devices.config.scenario_tables import (
     TURBINE_SITES,
     AreaTable,
@@ -219,8 +220,8 @@ def change_of(text: str, origin: str = "--set") -> Change:
     if not equals or not key:
         raise ScenarioError(written, ["expected key=value, e.g. settings.turbine_scale=0.5"])
     try:
-        return Change(key, tomllib.loads(f"value = {value}")["value"], written, origin)
-    except tomllib.TOMLDecodeError:
+        return Change(key, toml_value(value), written, origin)
+    except ReadError:
         return Change(key, value, written, origin)
 
 

@@ -9,6 +9,7 @@ from gridfleet.devices.charging.out_of_service import validated_chargers_out
 from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
+    HubHeight,
     Latitude,
     Longitude,
     MeasuringHeight,
@@ -91,13 +92,13 @@ class WeatherTable(Table):
     refused; the last value; or a straight line between the two values."""
     most_gap_h: Annotated[float, Field(ge=1, le=168)] = 3.0
     """The longest gap that `hold` and `interpolate` fill, from one value to the next."""
-    weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
+    weibull_scale_mps: Annotated[float, Field(ge=0.01, le=30)] = 8.0
     """Scale of the Weibull distribution of the synthetic wind speed."""
     weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
     """Shape of that distribution."""
-    correlation_time_h: Annotated[float, Field(gt=0, le=1000)] = 12.0
+    correlation_time_h: Annotated[float, Field(ge=0.01, le=1000)] = 12.0
     """Time at which the correlation of the synthetic wind falls to 1/e."""
-    correlation_length_km: Annotated[float, Field(gt=0, le=10_000)] = 350.0
+    correlation_length_km: Annotated[float, Field(ge=0.01, le=10_000)] = 350.0
     """Distance at which the correlation of the synthetic wind falls to 1/e."""
     mean_temperature_c: Temperature = 9.3
     """Mean of the year, for synthetic weather."""
@@ -125,7 +126,7 @@ class TurbinesTable(TurbineSettings, CountTable):
 
     count: Count = 3
     rotor_diameter_m: RotorOrLimits = (50.0, 150.0)
-    hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
+    hub_height_m: HubHeight = 135.0
     """Used only when `weather.measured_at_m` is given."""
     sites: tuple[Place, ...] = TURBINE_SITES
     """Places of the first ones, latitude and longitude, within the area; the others stand at random places in their

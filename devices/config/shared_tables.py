@@ -13,6 +13,9 @@ from pydantic import (
     model_validator,
 )
 
+from gridfleet.broker.errors import has_control_characters
+from gridfleet.broker.readers.ranges import LATITUDE, LONGITUDE
+
 
 def spread_form(value: object) -> str:
     """Return whether a file gives a value or two limits; errors of a value so do not name both forms."""
@@ -23,10 +26,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[float, Field(ge=0, le=100)]
 """EUR/kWh."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Latitude = Annotated[float, Field(ge=-90, le=90)]
-Longitude = Annotated[float, Field(ge=-180, le=180)]
-RotorDiameter = Annotated[float, Field(gt=0, le=300)]
-MeasuringHeight = Annotated[float, Field(gt=0, le=500)]
+Latitude = Annotated[float, Field(ge=LATITUDE[0], le=LATITUDE[1])]
+Longitude = Annotated[float, Field(ge=LONGITUDE[0], le=LONGITUDE[1])]
+RotorDiameter = Annotated[float, Field(ge=0.1, le=300)]
+MeasuringHeight = Annotated[float, Field(ge=0.5, le=500)]
+HubHeight = Annotated[float, Field(ge=1, le=300)]
 Temperature = Annotated[float, Field(ge=-60, le=60)]
 AnnualEnergy = Annotated[float, Field(ge=0, le=1e9)]
 """kWh per year."""
@@ -49,8 +53,15 @@ class Table(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_booleans_for_numbers(cls, value: object, info: ValidationInfo) -> object:
-        """Keep true and false from being read as 1 and 0: only a key for a boolean accepts them."""
+    def _plain_values(cls, value: object, info: ValidationInfo) -> object:
+        """Keep true and false from being read as 1 and 0, and control characters out of texts.
+
+        Only a key for a boolean accepts true and false, and only a text for people may have several lines.
+        """
+        for text in value if isinstance(value, list | tuple) else (value,):
+            lines = "\n\t" if info.field_name == "about" else ""
+            if isinstance(text, str) and has_control_characters(text, lines):
+                raise ValueError("must have no control characters")
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             return str(value)
         return value

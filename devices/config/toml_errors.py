@@ -4,9 +4,7 @@ toml = TomlText(text, "turbine.toml", FileError)
 device = toml.validate(DeviceFile)   # FileError: turbine.toml, line 7: brake.pin = 99: there are GPIO2 to …
 """
 
-import re
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from difflib import get_close_matches
@@ -14,8 +12,10 @@ from typing import Any, Final, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError, printable, shown
 from gridfleet.broker.protocol.validation_errors import what_is_allowed
+from gridfleet.broker.readers.read_error import ReadError
+from gridfleet.broker.readers.toml_text import parse_toml
 from gridfleet.devices.config.toml_lines import line_of, lines_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -24,9 +24,14 @@ Key = Sequence[str | int]
 ABSENT: Final = object()
 SPREAD_FORMS: Final = ("·value", "·limits")
 """Parts of a location that say which form a setting has, a value or two limits; no keys of a file."""
-
-
-_PLACE: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)")
+MOST_SHOWN: Final = 20
+"""Most problems of a file that its error shows; the others are counted."""
+MOST_LETTERS: Final = 300
+"""Most characters that are shown of a problem."""
+MOST_VALUE: Final = 100
+"""Most characters that are shown of a value."""
+MOST_EXPLAINED: Final = 200
+"""Most mistakes that are put into words: a file with thousands of them is no file of ours."""
 
 
 class Problem(NamedTuple):
@@ -37,27 +42,31 @@ class Problem(NamedTuple):
 
 
 class FileError(GridFleetError, ValueError):
-    """A file that cannot be used; the text has one line for each problem."""
+    """A file that cannot be used; the text has one line for each problem, for the first MOST_SHOWN of them.
+
+    What comes from the file is shortened, and shown without control characters.
+    """
 
     def __init__(self, source: str, problems: Sequence[Problem | str]) -> None:
         found = [Problem(each) if isinstance(each, str) else each for each in problems]
-        super().__init__(
-            "\n".join(f"{source}{f', line {line}' if line else ''}: {text}" for text, line in found)
-        )
+        name = shown(source)
+        lines = [
+            f"{name}{f', line {line}' if line else ''}: {_shortened(text)}"
+            for text, line in found[:MOST_SHOWN]
+        ]
+        if len(found) > MOST_SHOWN:
+            lines.append(f"{name}: {len(found) - MOST_SHOWN} more mistakes; correct these first")
+        super().__init__("\n".join(lines))
         self.source = source
         self.problems = tuple(problem.text for problem in found)
 
 
-def _syntax_problem(mistake: str, text: str) -> Problem:
-    """Return the problem behind a message of `tomllib`, which ends with the place in brackets."""
-    found = _PLACE.fullmatch(mistake)
-    if found is None:
-        return Problem(f"is not TOML: {mistake}")
-    what, line, column = found.groups()
-    what = f"{what[:1].lower()}{what[1:]}"
-    if line is None:
-        return Problem(f"is not TOML: {what} at the end", text.count("\n") + 1)
-    return Problem(f"is not TOML: {what} in column {column}", int(line))
+def _shortened(text: str) -> str:
+    """Return the problem on one line, with its beginning and its end where it is long: the end says what is allowed."""
+    if len(text) > MOST_LETTERS:
+        half = MOST_LETTERS // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return printable(text)
 
 
 class TomlText:
@@ -68,9 +77,9 @@ class TomlText:
         self._source = source
         self._error = error
         try:
-            self.document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as mistake:
-            raise error(source, [_syntax_problem(str(mistake), text)]) from None
+            self.document = parse_toml(text)
+        except ReadError as mistake:
+            raise error(source, [Problem(mistake.problem, mistake.line)]) from None
         self._lines = lines_of(text)
 
     def problem(self, key: Key, text: str) -> Problem:
@@ -98,7 +107,9 @@ class TomlText:
         except ValidationError as error:
             found = [dict(item) for item in error.errors(include_url=False)]
             explain = problem or (lambda item: self.explain(model, item))
-            raise self.fail(*(explain(item) for item in found)) from None
+            explained = [explain(item) for item in found[:MOST_EXPLAINED]]
+            rest = [Problem("one more mistake")] * (len(found) - len(explained))
+            raise self.fail(*explained, *rest) from None
 
     def explain(self, model: type[BaseModel], error: Mapping[str, Any]) -> Problem:
         """Return one of pydantic's errors as a problem."""
@@ -114,7 +125,7 @@ def unknown_key(key: object, allowed: Sequence[str]) -> str:
     >>> unknown_key("tick", ["seed", "ticks"])
     "unknown key; did you mean 'ticks'?"
     """
-    close = get_close_matches(str(key), allowed, 1)
+    close = get_close_matches(str(key)[:MOST_LETTERS], allowed, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(allowed)}"
     return f"unknown key; {hint}"
 
@@ -152,7 +163,8 @@ def _spelled(value: object) -> str:
     """Return a value as TOML spells it, but texts in the quotes that fit."""
     if isinstance(value, bool):
         return str(value).lower()
-    return value.isoformat() if isinstance(value, date | time) else repr(value)
+    text = value.isoformat() if isinstance(value, date | time) else repr(value)
+    return text if len(text) <= MOST_VALUE else f"{text[:MOST_VALUE]}…"
 
 
 def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - the type of any field

@@ -2,13 +2,18 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.readers.files import MIB, is_file, read_text
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.config.toml_errors import FileError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
+
+
+MAX_BYTES: Final = MIB
+"""Largest TOML file that is read, in bytes."""
 
 
 class TomlSource(NamedTuple):
@@ -21,19 +26,13 @@ class TomlSource(NamedTuple):
     """The folder of a user's file; empty for a shipped one."""
 
 
-def read_toml(path: Path | str, error: type[FileError], max_bytes: int | None = None) -> TomlSource:
+def read_toml(path: Path | str, error: type[FileError], max_bytes: int = MAX_BYTES) -> TomlSource:
     """Return a user's file; raise `error` where it cannot be read, is too large or is not UTF-8."""
     source = str(path)
     try:
-        raw = Path(path).read_bytes()
-        if max_bytes is not None and len(raw) > max_bytes:
-            raise error(source, [f"has {len(raw)} bytes; at most {max_bytes} are allowed"])
-        text = raw.decode("utf-8")
-    except OSError as problem:
-        raise error(source, [f"cannot be read: {error_reason(problem)}"]) from None
-    except UnicodeDecodeError as problem:
-        found = f"cannot be read as UTF-8 text (byte {problem.start + 1}): save the file as UTF-8"
-        raise error(source, [found]) from None
+        text = read_text(path, max_bytes)
+    except ReadError as mistake:
+        raise error(source, [mistake.problem]) from None
     return TomlSource(text, source, str(Path(path).parent))
 
 
@@ -52,15 +51,8 @@ def read_shipped_or_own(
     if name_or_path in names:
         source = f"{name_or_path}.toml"
         return TomlSource((folder / source).read_text(encoding="utf-8"), source, "")
-    if _is_file(name_or_path):
+    if is_file(name_or_path):
         return read_toml(name_or_path, error)
     close = get_close_matches(name_or_path, names, 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise error(name_or_path, [f"no such {what} or file{hint} (shipped: {', '.join(names)})"])
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False

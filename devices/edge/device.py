@@ -5,7 +5,6 @@ last reached. Changes at the pins are published as incidents, and readings as sa
 the device is offline.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from time import monotonic
@@ -18,6 +17,7 @@ from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Incident, Message
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
+from gridfleet.broker.readers.json_values import json_text, parse_json
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roles.seller import Seller
 from gridfleet.devices.config.device_file import DeviceFile
@@ -168,7 +168,7 @@ class Device:
         self._in_flight, messages = oldest
         now = real_time.timestamp()
         for queued in messages:
-            payload = json.dumps(with_correct_time(queued, now), separators=(",", ":")).encode()
+            payload = json_text(with_correct_time(queued, now), separators=(",", ":")).encode()
             self._publish(queued.message_type, payload)
 
     def _readings(self) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -182,7 +182,7 @@ class Device:
         if not self.online and self._queue is not None:
             self._queue.put(
                 QueuedMessage(
-                    message.TYPE, json.loads(payload), real_time.boot_id(), real_time.timestamp().up_ms
+                    message.TYPE, parse_json(payload), real_time.boot_id(), real_time.timestamp().up_ms
                 )
             )
         elif self._waiting <= MAX_UNQUEUED:

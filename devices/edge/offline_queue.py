@@ -5,7 +5,6 @@ messages are published twice, and none is lost but those of the last seconds bef
 full, its oldest segment is dropped.
 """
 
-import json
 import logging
 import os
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gridfleet.broker.errors import StoreError
+from gridfleet.broker.readers.json_values import json_text, parse_json
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.broker.storage.segment_log import SegmentLog, read_segment
 
 LOG: Final = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class OfflineQueue:
 
     def put(self, message: QueuedMessage) -> None:
         """Append a message."""
-        self._log.append(json.dumps(message, separators=(",", ":")).encode(), 1, message.up_ms)
+        self._log.append(json_text(message, separators=(",", ":")).encode(), 1, message.up_ms)
         try:
             self._log.sync()
         except StoreError as error:
@@ -91,11 +92,25 @@ class OfflineQueue:
         try:
             size = path.stat().st_size
             for record, end in read_segment(path, 0, size):  # noqa: B007 - used after the loop
-                message_type, payload, boot_id, up_ms = json.loads(record.data)
-                messages.append(QueuedMessage(message_type, payload, boot_id, up_ms))
+                message = _message(record.data)
+                if message is None:
+                    self.lost += 1
+                else:
+                    messages.append(message)
         except OSError as error:
             LOG.warning("%s cannot be read: %s", path, error)
             self.lost += 1
         else:
             self.lost += end < size  # a power failure cut off the last record
         return messages
+
+
+def _message(data: bytes) -> QueuedMessage | None:
+    """Return the message of a record; None for a record that this program has not written."""
+    try:
+        found = parse_json(data)
+    except ReadError:
+        return None
+    if not isinstance(found, list) or list(map(type, found)) != [str, dict, str, int]:
+        return None
+    return QueuedMessage(*found)

@@ -13,7 +13,6 @@ polynomial of [2] in the day of the year; G25 and L25 have no such factor. Nothi
 year's sum differs a little from the annual demand: by 0.04 % in 2025, 0.4 % in a leap year.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
@@ -21,6 +20,7 @@ from math import ceil
 from typing import Final, Literal
 
 from gridfleet.broker.protocol.units import MS_PER_DAY, QUARTER_HOUR_MS
+from gridfleet.broker.readers.json_values import parse_json
 from gridfleet.devices.physics.data import read_text
 from gridfleet.devices.weather.site_clock import SiteClock
 
@@ -78,7 +78,7 @@ def load_profile(name: ProfileName) -> LoadProfile:
     >>> load_profile("H25").energy_wh(18 * 3_600_000, annual_kwh=3_500)  # 1 January 1970, 18:00
     197
     """
-    profile = json.loads(read_text("bdew_2025.json"))["profiles"][name]
+    profile = parse_json(read_text("bdew_2025.json"))["profiles"][name]
     months = tuple(tuple(tuple(month[day]) for day in _DAY_TYPES) for month in profile["months"])
     return LoadProfile(name=name, dynamic=profile["dynamic"], table_wh=months)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class WeatherFileError(GridFleetError, ValueError):
     """A weather file cannot be read; the text names file, line, column, problem and remedy."""
 
     def __init__(self, file: Path, line: int | None, column: str | None, problem: str, remedy: str) -> None:
-        where = str(file)
+        where = shown(str(file))
         if line is not None:
             where += f", line {line}"
         if column is not None:

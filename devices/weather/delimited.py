@@ -4,15 +4,16 @@ The separator is the one that the header line has: a semicolon, else a tab, else
 `53,6` is the number 53.6. A byte order mark and blanks around cells are ignored.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from io import StringIO
-from math import isfinite
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import shown
+from gridfleet.broker.readers.csv_rows import rows_of
+from gridfleet.broker.readers.files import read_bytes
+from gridfleet.broker.readers.ranges import number
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 
 SEPARATORS: Final = (";", "\t", ",")
@@ -37,32 +38,26 @@ class Table(NamedTuple):
 
     def rows(self) -> Iterator[Row]:
         """Yield every row that is not blank; raise WeatherFileError for one with more cells than columns."""
-        reader = csv.reader(self.lines, delimiter=self.separator, skipinitialspace=True)
         try:
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                line = self.header_line + reader.line_num
+            for row_line, cells in rows_of(self.lines, self.separator):
+                line = self.header_line + row_line
                 if len(cells) > len(self.columns):
                     problem = f"{len(cells)} cells, but the header names {len(self.columns)} columns"
                     remedy = "name every column in the header; a decimal comma needs ; between the cells"
                     raise WeatherFileError(self.file, line, None, problem, remedy)
                 filled = [*cells, *[""] * (len(self.columns) - len(cells))]
-                yield Row(line, {name: cell.strip() for name, cell in zip(self.columns, filled, strict=True)})
-        except csv.Error as error:
-            remedy = "write one row per line"
-            raise WeatherFileError(
-                self.file, self.header_line + reader.line_num, None, f"is no row ({error})", remedy
-            ) from error
+                yield Row(line, dict(zip(self.columns, filled, strict=True)))
+        except ReadError as error:
+            line = self.header_line + (error.line or 0)
+            raise WeatherFileError(self.file, line, None, error.problem, "write one row per line") from error
 
 
 def read_text(file: Path, encodings: Sequence[str] = ("utf-8-sig",)) -> str:
     """Return a file's text in the first encoding that it is in; raise WeatherFileError where it cannot be read."""
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        problem = f"cannot be read ({error_reason(error)})"
-        raise WeatherFileError(file, None, None, problem, "check the path") from error
+        data = read_bytes(file)
+    except ReadError as error:
+        raise WeatherFileError(file, None, None, error.problem, "check the path") from error
     for encoding in encodings:
         try:
             text = data.decode(encoding)
@@ -84,13 +79,17 @@ def table_of(file: Path, text: str, header_line: int = 1, columns: Sequence[str]
     separator = next((each for each in SEPARATORS if each in head), ",")
     if columns:
         return Table(file, separator, header_line - 1, tuple(columns), tuple(lines[header_line - 1 :]))
-    names = [name.strip() for name in next(csv.reader(StringIO(head), delimiter=separator), [])]
+    try:
+        _, names = next(rows_of([head], separator), (1, []))
+    except ReadError as error:
+        remedy = "write the names of the columns in one line"
+        raise WeatherFileError(file, header_line, None, error.problem, remedy) from error
     for name, count in Counter(names).items():
         if count > 1 and name:
             places = " and ".join(str(place) for place, each in enumerate(names, start=1) if each == name)
-            problem = f"the column {name} is there {count} times (columns {places})"
+            problem = f"the column {shown(name)} is there {count} times (columns {places})"
             remedy = "remove or rename all but one, so that it is clear which one counts"
-            raise WeatherFileError(file, header_line, name, problem, remedy)
+            raise WeatherFileError(file, header_line, shown(name), problem, remedy)
     return Table(file, separator, header_line, tuple(names), tuple(lines[header_line:]))
 
 
@@ -103,14 +102,7 @@ def number_of(table: Table, row: Row, column: str) -> float | None:
     if table.separator != "," and text.count(",") == 1 and "." not in text:
         written = text.replace(",", ".")
     try:
-        value = float(written) if "_" not in written else None
-    except ValueError:
-        value = None
-    if value is None:
+        return number(written)
+    except ReadError as error:
         remedy = "write a number with a decimal point, or leave it empty"
-        raise WeatherFileError(table.file, row.line, column, f"{text!r} is not a number", remedy)
-    if not isfinite(value):
-        raise WeatherFileError(
-            table.file, row.line, column, f"{text} is out of range", "write a finite number"
-        )
-    return value
+        raise WeatherFileError(table.file, row.line, column, error.problem, remedy) from error

@@ -18,13 +18,17 @@ Place: from a station list (`zehn_min_ff_Beschreibung_Stationen.txt`), or the ar
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile, ZipFile
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import shown
 from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
+from gridfleet.broker.readers.archives import zip_members
+from gridfleet.broker.readers.files import read_bytes
+from gridfleet.broker.readers.ranges import number, utc_ms, whole_number
+from gridfleet.broker.readers.ranges import place as place_on_earth
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 from gridfleet.devices.weather.site_clock import GERMAN_STANDARD_TIME_MS, STANDARD_CLOCK, SiteClock
 from gridfleet.devices.weather.stations import REFUSED, Gaps, Series, SiteSeries, SiteWeather
@@ -37,10 +41,11 @@ _HOURLY = frozenset({"F", "TT_TU"})
 _LIMITS = {"wind": (0.0, 100.0), "temperature": (-60.0, 60.0)}
 _INTERVAL_MS = 600_000
 _MIN_COVERED_MS = QUARTER_HOUR_MS // 2
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_YEAR_2000_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
-_STATION_LINE = re.compile(r"\s*(\d+)(?:\s+\d{8}){0,2}\s+-?\d+(?:\.\d+)?\s+(-?\d+\.\d+)\s+(-?\d+\.\d+)\s+\S")
+_STATIONS: Final = (0, 99_999)
+_YEAR_2000_MS: Final = utc_ms(datetime(2000, 1, 1))  # noqa: DTZ001 - UTC
+_STATION_LINE = re.compile(
+    r"\s*(\d{1,5})(?:\s+\d{8}){0,2}\s+-?\d+(?:\.\d+)?\s+(-?\d+\.\d+)\s+(-?\d+\.\d+)\s+\S", re.ASCII
+)
 _GEOGRAPHY_CELLS = 4
 
 Coordinates = Mapping[int, tuple[float, float]]
@@ -93,8 +98,15 @@ def read_dwd(
 
 def read_station_list(file: Path) -> dict[int, tuple[float, float]]:
     """Return latitude and longitude by station number from a `…_Beschreibung_Stationen.txt`."""
-    matches = map(_STATION_LINE.match, _bytes(file).decode("latin-1").splitlines())
-    places = {int(match[1]): (float(match[2]), float(match[3])) for match in matches if match}
+    places = {}
+    for line, text in enumerate(_bytes(file).decode("latin-1").splitlines(), 1):
+        match = _STATION_LINE.match(text)
+        if match is None:
+            continue
+        try:
+            places[int(match[1])] = place_on_earth(match[2], match[3])
+        except ReadError as error:
+            raise WeatherFileError(file, line, None, error.problem, "fetch the file again") from error
     if not places:
         remedy = "give DWD's zehn_min_ff_Beschreibung_Stationen.txt"
         raise WeatherFileError(file, None, None, "has no line for a station", remedy)
@@ -126,17 +138,11 @@ def _members(file: Path) -> Iterator[tuple[str, str]]:
         yield file.name, _bytes(file).decode("latin-1")
         return
     try:
-        with ZipFile(file) as archive:
-            texts = [
-                (name, archive.read(name).decode("latin-1"))
-                for name in archive.namelist()
-                if name.startswith((*_PRODUCT_PREFIXES, _GEOGRAPHY_PREFIX))
-            ]
-    except (OSError, BadZipFile) as error:
+        members = zip_members(file, lambda name: name.startswith((*_PRODUCT_PREFIXES, _GEOGRAPHY_PREFIX)))
+    except ReadError as error:
         remedy = "fetch it again from opendata.dwd.de"
-        raise WeatherFileError(
-            file, None, None, f"cannot be unpacked ({error_reason(error)})", remedy
-        ) from error
+        raise WeatherFileError(file, None, None, error.problem, remedy) from error
+    texts = [(name, content.decode("latin-1")) for name, content in members]
     if not any(name.startswith(_PRODUCT_PREFIXES) for name, _ in texts):
         remedy = "give a 10minutenwerte_… or stundenwerte_… archive of wind or temperature"
         problem = f"holds no {_PRODUCT_PREFIXES[0]}*.txt or produkt_*_stunde_*.txt"
@@ -158,18 +164,19 @@ def _product(file: Path, text: str, ahead_ms: int) -> tuple[int, str, dict[int, 
     stations: set[int] = set()
     values: dict[int, float] = {}
     last_ms = 0
-    for number, line in enumerate(lines[1:], start=2):
+    for line_number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         cells = line.split(";")
         try:
-            station, value = int(cells[0]), _value(quantity, cells[place])
+            station = whole_number(cells[0].strip(), _STATIONS)
+            value = _value(quantity, cells[place].strip())
             time_ms = _stamp_ms(cells[1].strip(), stamp)
-        except (ValueError, IndexError) as error:
+        except (ReadError, ValueError, IndexError) as error:
             low, high = _LIMITS[quantity]
-            problem = f"{line.strip()!r} is not a row of {';'.join(header)}"
+            problem = f"{shown(line.strip())!r} is not a row of {shown(';'.join(header))}"
             remedy = f"{column} is {low:g} to {high:g}, or {MISSING:g} where missing; fetch the file again"
-            raise WeatherFileError(file, number, column, problem, remedy) from error
+            raise WeatherFileError(file, line_number, column, problem, remedy) from error
         stations.add(station)
         last_ms = max(last_ms, time_ms)
         if value is not None:
@@ -184,39 +191,32 @@ def _product(file: Path, text: str, ahead_ms: int) -> tuple[int, str, dict[int, 
 
 
 def _value(quantity: str, text: str) -> float | None:
-    value = float(text)
-    low, high = _LIMITS[quantity]
-    if value == MISSING:
-        return None
-    if not low <= value <= high:
-        raise ValueError(text)
-    return value
+    return None if number(text) == MISSING else number(text, _LIMITS[quantity])
 
 
 def _stamp_ms(text: str, form: str) -> int:
-    return (datetime.strptime(text, form).replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+    return utc_ms(datetime.strptime(text, form))  # noqa: DTZ007 - UTC
 
 
 def _geography(file: Path, text: str) -> dict[int, tuple[float, float]]:
     """Return latitude and longitude by station of a Metadaten_Geographie file; the last line of a station counts."""
     places = {}
-    for number, line in enumerate(text.splitlines()[1:], start=2):
+    for line_number, line in enumerate(text.splitlines()[1:], start=2):
         cells = line.split(";")
         if len(cells) < _GEOGRAPHY_CELLS:
             continue
         try:
-            places[int(cells[0])] = (float(cells[2]), float(cells[3]))
-        except ValueError as error:
-            problem = f"{line!r} in its {_GEOGRAPHY_PREFIX}*.txt is not a row of the table"
+            station = whole_number(cells[0].strip(), _STATIONS)
+            places[station] = place_on_earth(cells[2].strip(), cells[3].strip())
+        except ReadError as error:
+            problem = f"{shown(line)!r} in its {_GEOGRAPHY_PREFIX}*.txt is not a row of the table"
             remedy = "expected Stations_id;Stationshoehe;Geogr.Breite;Geogr.Laenge;…; fetch the file again"
-            raise WeatherFileError(file, number, None, problem, remedy) from error
+            raise WeatherFileError(file, line_number, None, problem, remedy) from error
     return places
 
 
 def _bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
-    except OSError as error:
-        raise WeatherFileError(
-            file, None, None, f"cannot be read ({error_reason(error)})", "check the path"
-        ) from error
+        return read_bytes(file)
+    except ReadError as error:
+        raise WeatherFileError(file, None, None, error.problem, "check the path") from error

@@ -1,6 +1,5 @@
 """Convert files of weather services to the CSV file that a scenario reads."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -8,6 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gridfleet.broker.readers.csv_rows import csv_writer
+from gridfleet.broker.readers.ranges import check_place, utc_ms
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 from gridfleet.devices.weather.coverage import duration_text
 from gridfleet.devices.weather.delimited import read_text
@@ -58,7 +60,7 @@ def imported(
 def csv_text(stations: dict[str, Station]) -> str:
     """Return stations as the CSV text that a scenario reads, with times in UTC."""
     stream = StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv_writer(stream, lineterminator="\n")
     writer.writerow(("time", "station", *COLUMNS[1:]))
     for name, station in sorted(stations.items()):
         for moment, values in sorted(station.values.items()):
@@ -89,6 +91,13 @@ def summary_lines(stations: dict[str, Station]) -> list[str]:
 
 def _add(stations: dict[str, Station], file: Path, form: Format, samples: Iterable[Sample]) -> None:
     for sample in samples:
+        try:
+            check_place(sample.latitude, sample.longitude)
+            utc_ms(sample.moment)
+        except ReadError as error:
+            raise WeatherFileError(
+                file, sample.line, None, error.problem, "correct it in the file"
+            ) from error
         place = sample.latitude, sample.longitude
         station = stations.setdefault(sample.station, Station(*place, {}))
         if (station.latitude, station.longitude) != place:

@@ -14,6 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.errors import has_control_characters, shown
+from gridfleet.broker.readers.ranges import LATITUDE, LONGITUDE, moment_of
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 from gridfleet.devices.weather.delimited import Row, Table, number_of, read_text, table_of
 from gridfleet.devices.weather.site_clock import STANDARD_CLOCK, SiteClock
@@ -21,13 +24,14 @@ from gridfleet.devices.weather.stations import REFUSED, Gaps, Series, SiteSeries
 
 COLUMNS: Final = ("time", "latitude", "longitude", "wind_speed_mps", "temperature_c")
 _LIMITS: Final = {
-    "latitude": (-90.0, 90.0),
-    "longitude": (-180.0, 180.0),
+    "latitude": LATITUDE,
+    "longitude": LONGITUDE,
     "wind_speed_mps": (0.0, 100.0),
     "temperature_c": (-60.0, 60.0),
 }
 
-
+MAX_STATION: Final = 64
+"""Most characters of a station's name."""
 _HEADER_REMEDY: Final = (
     f"the first line must name {', '.join(COLUMNS)} (and may name station); `gridfleet weather import` converts "
     "files with other columns and units"
@@ -62,6 +66,9 @@ def read_weather_csv(
         latitude = _required(table, row, "latitude")
         longitude = _required(table, row, "longitude")
         name = row.cells.get("station") or f"{latitude},{longitude}"
+        if len(name) > MAX_STATION or has_control_characters(name):
+            remedy = f"write at most {MAX_STATION} characters, none of them a control character"
+            raise WeatherFileError(file, row.line, "station", f"{shown(name)!r} is no name", remedy)
         site = sites.setdefault(name, _Site(latitude, longitude))
         if (site.latitude, site.longitude) != (latitude, longitude):
             remedy = f"keep {site.latitude},{site.longitude} or name another station"
@@ -119,12 +126,10 @@ def _repeated(table: Table, row: Row, station: str, clock: SiteClock) -> Weather
 def _time_ms(table: Table, row: Row, clock: SiteClock) -> int:
     text = row.cells["time"]
     try:
-        return clock.simulated_ms(datetime.fromisoformat(text))
-    except (ValueError, OverflowError) as error:
+        return clock.simulated_ms(moment_of(text))
+    except ReadError as error:
         remedy = "write it like 2025-01-31T13:45 or 2025-01-31T12:45Z"
-        raise WeatherFileError(
-            table.file, row.line, "time", f"{text!r} is not an ISO 8601 time", remedy
-        ) from error
+        raise WeatherFileError(table.file, row.line, "time", error.problem, remedy) from error
 
 
 def _required(table: Table, row: Row, column: str) -> float:
@@ -140,5 +145,6 @@ def _number(table: Table, row: Row, column: str) -> float | None:
     value = number_of(table, row, column)
     if value is not None and not low <= value <= high:
         remedy = f"allowed is {low:g} to {high:g}, or empty"
-        raise WeatherFileError(table.file, row.line, column, f"{row.cells[column]} is out of range", remedy)
+        problem = f"{shown(row.cells[column])} is out of range"
+        raise WeatherFileError(table.file, row.line, column, problem, remedy)
     return value

@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gridfleet.broker.protocol.units import MS_PER_HOUR, QUARTER_HOUR_MS
+from gridfleet.broker.readers.ranges import utc_ms
 
 GERMAN_STANDARD_TIME_MS: Final = MS_PER_HOUR
 """Standard time ahead of UTC where no time zone is given: that of Germany."""
@@ -58,10 +59,13 @@ class SiteClock:
         return simulated_ms + self._ahead_of_standard_ms(quarter_ms)
 
     def simulated_ms(self, moment: datetime) -> int:
-        """Return the simulated time of a moment; one without an offset is in standard time."""
+        """Return the simulated time of a moment; one without an offset is in standard time.
+
+        Raises ReadError for a year out of range.
+        """
         if moment.tzinfo is None:
-            return (moment.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
-        return (moment - _EPOCH) // _MILLISECOND + self.ahead_of_utc_ms
+            return utc_ms(moment)
+        return utc_ms(moment) + self.ahead_of_utc_ms
 
     def utc(self, simulated_ms: int) -> datetime:
         """Return the moment in UTC of a simulated time."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.subprocess_environment import python_environment
+from gridfleet.broker.brokers.subprocess_environment import python_environment
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 _LOG_LINES: Final = 3

@@ -5,6 +5,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from gridfleet.broker.readers import ranges
+from gridfleet.broker.readers.read_error import ReadError
+
 ALGORITHMS: Final = ("weighted", "best", "cheapest", "closest", "random")
 """The offer rankings that are shipped; their registry takes too long to load for a help text."""
 LOG_FORMATS: Final = ("human", "json")
@@ -58,14 +61,10 @@ def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     """
 
     def convert(text: str) -> int:
-        allowed = f"{text!r} is not a whole number from {minimum} to {maximum}"
         try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(allowed) from None
-        if not minimum <= number <= maximum:
-            raise argparse.ArgumentTypeError(allowed)
-        return number
+            return ranges.whole_number(text, (minimum, maximum))
+        except ReadError as error:
+            raise argparse.ArgumentTypeError(error.problem) from None
 
     return convert
 

@@ -3,6 +3,8 @@
 import argparse
 from typing import Final
 
+from gridfleet.broker.readers.ranges import number
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 MODES: Final = ("lockstep", "scaled", "realtime")
@@ -44,9 +46,9 @@ def seconds(text: str) -> float:
     """Convert an option's text to seconds; raise ArgumentTypeError with the allowed range."""
     allowed = f"{text!r} is not a number of seconds above 0, up to {MAX_SECONDS_PER_TICK:g}"
     try:
-        number = float(text)
-    except ValueError:
+        found = number(text, (0, MAX_SECONDS_PER_TICK))
+    except ReadError:
         raise argparse.ArgumentTypeError(allowed) from None
-    if not 0 < number <= MAX_SECONDS_PER_TICK:
+    if not found:
         raise argparse.ArgumentTypeError(allowed)
-    return number
+    return found

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import error_reason, shown
+from gridfleet.broker.readers.http_answers import http_address
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 if TYPE_CHECKING:
@@ -52,10 +54,10 @@ def influx_target(arguments: argparse.Namespace) -> "Target | None":
 
 def checked_url(url: str) -> str:
     """Return the server's URL; raise CommandError unless it begins with http:// or https://."""
-    if not url.startswith(("http://", "https://")):
-        raise CommandError(
-            f"--influx {url}", "is not an http:// or https:// address, e.g. http://127.0.0.1:8086"
-        )
+    try:
+        http_address(url)
+    except ReadError as error:
+        raise CommandError(f"--influx {shown(url)}", error.problem) from None
     return url.rstrip("/")
 
 

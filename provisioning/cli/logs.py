@@ -4,7 +4,6 @@ Under systemd each line begins with its syslog priority (see sd-daemon(3)), so t
 works. Such lines carry no time, because the journal records it.
 """
 
-import json
 import logging
 import os
 import sys
@@ -12,6 +11,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.errors import printable
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.provisioning.cli.terminal import print_message
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class HumanFormatter(logging.Formatter):
         words = [_printable(record.getMessage())]
         if record.levelno >= logging.WARNING:
             words.insert(0, f"{record.levelname.lower()}:")
-        words += [f"{key}={value}" for key, value in fields_of(record).items()]
-        text = " ".join(words)
+        words += [f"{key}={_printable(str(value))}" for key, value in fields_of(record).items()]
+        text = " ".join(words).replace("\n", "\n  ")  # no line of a text of others looks like one of the log
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         if self._in_journal:
@@ -109,7 +110,7 @@ class JsonFormatter(logging.Formatter):
         }  # fmt: skip
         if record.exc_info:
             fields["error"] = "".join(traceback.format_exception(*record.exc_info))
-        text = json.dumps(fields, default=str, ensure_ascii=False)
+        text = json_text(fields, default=str, ensure_ascii=False)
         return f"<{priority_of(record.levelno)}>{text}" if self._in_journal else text
 
 
@@ -125,7 +126,7 @@ def priority_of(level: int) -> int:
 
 def _printable(text: str) -> str:
     """Return a text without the control characters that a terminal would obey; it may have several lines."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+    return printable(text, keep="\n\t")
 
 
 def _time(record: logging.LogRecord) -> datetime:

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             traceback.print_exception(error)
         code, text = explain(error)
-        print_message("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
+        print_message("\n".join(f"gridfleet: {line}" for line in text.split("\n")))
     return code
 
 

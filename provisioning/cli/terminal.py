@@ -1,9 +1,11 @@
 """Output to the terminal: messages on standard error, and colours and progress bars where the terminal has them."""
 
+import contextlib
 import os
 import sys
 from typing import Final
 
+from gridfleet.broker.errors import printable
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 _COLOURS: Final = {"bold": "1", "red": "31;1", "green": "32", "yellow": "33", "dim": "2"}
@@ -22,8 +24,14 @@ def coloured(text: str, colour: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Print a message for the user on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a message for the user on standard error, without control characters of others.
+
+    Nothing is printed where standard error is closed or full.
+    """
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text, keep="\n\t"), file=sys.stderr, flush=True)
 
 
 def confirm(question: str, command: str) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import shown
 from gridfleet.broker.mqtt.client_options import Login
 from gridfleet.broker.protocol.messages import ClockState, Control, Facts, Message
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address, topic, topic_filter
+from gridfleet.broker.readers.ranges import number, whole_number
+from gridfleet.broker.readers.read_error import MAX_INTEGER, ReadError
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.clients.site_client import SiteClient
 
@@ -60,10 +63,12 @@ def parse_setting(text: str) -> tuple[str, Value]:
             raise CommandError(text, "allowed are true and false")
         return name, SWITCH_VALUES[value.lower()]
     try:
-        return name, int(value) if name in WHOLE_NUMBERS else float(value)
-    except ValueError:
-        number = "whole number" if name in WHOLE_NUMBERS else "number"
-        raise CommandError(text, f"{value!r} is not a {number}") from None
+        return name, whole_number(value, (-MAX_INTEGER, MAX_INTEGER)) if name in WHOLE_NUMBERS else number(
+            value
+        )
+    except ReadError:
+        what = "whole number" if name in WHOLE_NUMBERS else "number"
+        raise CommandError(shown(text), f"{shown(value)!r} is not a {what}") from None
 
 
 def value_text(value: Value) -> str:

@@ -99,10 +99,10 @@ BROKER: Final = Group(
 )
 INFLUX: Final = Group(
     "influx",
-    "set up InfluxDB for telemetry",
+    "set up and check InfluxDB for telemetry",
     "InfluxDB keeps the telemetry that `gridfleet run --influx` and `gridfleet site record --influx` write.\n"
     "docs/how-to/site/record.md describes it.",
-    (command_of("setup", influx),),
+    (command_of("setup", influx), influx.CHECK),
 )
 GRAFANA: Final = Group(
     "grafana",
@@ -110,7 +110,7 @@ GRAFANA: Final = Group(
     "Write dashboards and alert rules as files that Grafana provisions itself from, or manage them on a server\n"
     "through its API, which needs a file with the token of a service account that has the role Editor. With\n"
     "docker compose nothing of this is needed. docs/how-to/site/grafana.md describes the pages.",
-    (grafana.WRITE, grafana.PUSH, grafana.DIFF, grafana.ANNOTATE),
+    (grafana.WRITE, grafana.CHECK, grafana.PUSH, grafana.DIFF, grafana.ANNOTATE),
 )
 
 TREE: Final = (

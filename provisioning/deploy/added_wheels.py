@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -13,6 +12,9 @@ from email.parser import Parser
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.readers.archives import is_zip, zip_members
+from gridfleet.broker.readers.files import utf8
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 GROUP: Final = "gridfleet.agents"
@@ -24,7 +26,7 @@ def add_wheel(source: Path, folder: Path) -> None:
     if source.is_dir():
         _build(source, folder)
         return
-    if source.suffix != ".whl" or not zipfile.is_zipfile(source):
+    if source.suffix != ".whl" or not is_zip(source):
         problem = "is no wheel: name a .whl file, or the folder of a project with a pyproject.toml"
         raise CommandError(f"--add {source}", problem)
     shutil.copy(source, folder)
@@ -83,9 +85,13 @@ def _metadata(wheel: Path) -> list[str]:
 
 def _text(wheel: Path, name: str) -> str:
     """Return a text of a wheel's dist-info folder; empty where there is none."""
-    with zipfile.ZipFile(wheel) as file:
-        inside = [each for each in file.namelist() if each.endswith(f".dist-info/{name}")]
-        return file.read(inside[0]).decode("utf-8") if inside else ""
+    try:
+        inside = zip_members(wheel, lambda member: member.endswith(f".dist-info/{name}"))
+        return utf8(inside[0][1]) if inside else ""
+    except ReadError as error:
+        raise CommandError(
+            f"--add {wheel.name}", f"{error.problem}: build or fetch the wheel again"
+        ) from None
 
 
 def _normalized(name: str) -> str:

@@ -4,7 +4,6 @@
 the wheel. Equal sources give equal files, to the byte, on every machine with the same setuptools.
 """
 
-import gzip
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.readers.archives import GzipFile
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def _normalize(sdist: Path) -> None:
     with (
         tarfile.open(sdist) as packed,
         draft.open("wb") as raw,
-        gzip.GzipFile("", "wb", fileobj=raw, mtime=SOURCE_DATE_EPOCH) as compressed,
+        GzipFile("", "wb", fileobj=raw, mtime=SOURCE_DATE_EPOCH) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for member in sorted(packed, key=lambda member: member.name):

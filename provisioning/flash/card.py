@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.credentials import SecretsFolder
+from gridfleet.broker.readers.read_error import ReadError
+from gridfleet.broker.readers.toml_text import parse_toml
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.cloud_init import cloud_init
 from gridfleet.provisioning.flash.device_spec import DeviceSpec
@@ -102,7 +103,7 @@ def set_credentials(text: str, folder: str, source: Path) -> str:
     >>> set_credentials('[broker]\nurl = "mqtts://b"', "secrets", Path("x.toml")).splitlines()
     ['[broker]', 'credentials = "secrets"', 'url = "mqtts://b"']
     """
-    expected = tomllib.loads(text)
+    expected = parse_toml(text)
     expected["broker"]["credentials"] = folder
     lines: list[str] = []
     inside = False
@@ -116,8 +117,8 @@ def set_credentials(text: str, folder: str, source: Path) -> str:
             lines.append(f'credentials = "{folder}"')
     changed = "\n".join(lines) + "\n"
     try:
-        same = tomllib.loads(changed) == expected
-    except tomllib.TOMLDecodeError:
+        same = parse_toml(changed) == expected
+    except ReadError:
         same = False
     if not same:
         raise CommandError(source, "broker: write it as a separate table, [broker], with one key per line")

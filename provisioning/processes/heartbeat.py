@@ -5,14 +5,16 @@ is that of `time.monotonic()`, which all processes of a machine share and which 
 """
 
 import contextlib
-import json
 import logging
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import error_reason, shown
+from gridfleet.broker.readers.files import read_bytes
+from gridfleet.broker.readers.json_values import checked_object, json_text, parse_json
+from gridfleet.broker.readers.read_error import ReadError
 
 if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client import MqttLoop
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final = "GRIDFLEET_HEARTBEAT"
 """The environment variable that names the file; without it nothing is written."""
 BEAT_S: Final = 5.0
+MAX_BYTES: Final = 4096
+"""Largest heartbeat file."""
 MAX_AGE_S: Final = 20.0
 """A process whose heartbeat is older, in seconds, counts as ended or hanging."""
 
@@ -65,7 +69,7 @@ class Heartbeat:
             return
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            draft.write_text(json.dumps({"at_s": time.monotonic(), "trouble": trouble}), encoding="utf-8")
+            draft.write_text(json_text({"at_s": time.monotonic(), "trouble": trouble}), encoding="utf-8")
             draft.replace(self._path)
         except OSError as error:
             if not self._warned:
@@ -81,12 +85,15 @@ def health_problem(path: Path, now_s: float, *, only_alive: bool = False) -> str
     `now_s` is `time.monotonic()`. With `only_alive`, a process that has lost its broker is healthy.
     """
     try:
-        heartbeat = json.loads(path.read_text(encoding="utf-8"))
-        age_s, trouble = now_s - float(heartbeat["at_s"]), str(heartbeat["trouble"])
-    except OSError as error:
-        return f"{path}: no heartbeat ({error_reason(error)}): start the process with {ENVIRONMENT} set to this file"
-    except (ValueError, KeyError, TypeError):
+        content = read_bytes(path, MAX_BYTES)
+    except ReadError as error:
+        reason = error.problem.removeprefix("cannot be read: ")
+        return f"{path}: no heartbeat ({reason}): start the process with {ENVIRONMENT} set to this file"
+    try:
+        heartbeat = checked_object(parse_json(content), {"at_s": (int, float), "trouble": str}, ReadError)
+    except ReadError:
         return f"{path}: is not a heartbeat of GridFleet"
+    age_s, trouble = now_s - heartbeat["at_s"], shown(heartbeat["trouble"])
     if age_s > MAX_AGE_S:
         return f"the heartbeat is {age_s:.0f} s old: the process has ended or hangs"
     if age_s < 0:

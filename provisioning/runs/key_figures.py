@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from math import isnan
 from typing import Final
 
+from gridfleet.broker.errors import printable
 from gridfleet.dashboards.recording.events import SUSPENDED
 from gridfleet.dashboards.recording.recording import BREACHES, FINISHED_KEY
 from gridfleet.dashboards.reports.metrics import METRICS, STORAGE_METRICS, metric_values, number_text
@@ -45,7 +46,7 @@ def key_figures(store: Store) -> str:
     """Return the key figures of a run, one per line with its unit."""
     summary, found = summarise(store), metric_values(store)
     devices = sum(summary["counts"]["agents"].values())
-    head = f"{summary['scenario']}, seed {summary['seed']}: {count_text(summary['ticks'], 'tick')}"
+    head = f"{printable(summary['scenario'])}, seed {summary['seed']}: {count_text(summary['ticks'], 'tick')}"
     lines = [
         coloured(f"{head}, {count_text(devices, 'device')} in {count_text(summary['cells'], 'cell')}", "bold")
     ]
@@ -67,7 +68,8 @@ def suspension_lines(events: Iterable[EventRow]) -> list[str]:
     """Return the last suspension of each device in a run, and for what; nothing where there were none."""
     found = {event.subject: event.text for event in events if event.kind == SUSPENDED}
     texts = [
-        textwrap.shorten(found[device], _LINE - _GROUP_WIDTH, placeholder=" …") for device in sorted(found)
+        textwrap.shorten(printable(found[device]), _LINE - _GROUP_WIDTH, placeholder=" …")
+        for device in sorted(found)
     ]
     more = len(texts) - _MAX_SUSPENDED
     if more > 0:
@@ -100,7 +102,7 @@ def verdict_lines(
         if not found.holds:
             of = f"{found.breaches} of {count_text(found.checked, 'check')}"
             lines.append(f"{coloured('BREACHED', 'red')} {found.name}, in {of}: {found.what}")
-            lines += [f"  {example}" for example in breaches.get(found.name, [])[:1]]
+            lines += [f"  {printable(example)}" for example in breaches.get(found.name, [])[:1]]
     heads = ["Checks", *[""] * len(lines)]
     return [f"{head:<{_GROUP_WIDTH}}{line}" for head, line in zip(heads, lines, strict=False)]
 

@@ -1,6 +1,5 @@
 """What lies do to the others and to the liar: runs with a liar, compared with the run in which the device is honest."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -8,6 +7,7 @@ from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.messages import Message, State, Suspension, Tick
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
+from gridfleet.broker.readers.csv_rows import csv_writer
 from gridfleet.dashboards.market.wealth import Wealth
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.devices.config.scenario import Scenario
@@ -219,7 +219,7 @@ def write_csv(effects: Mapping[Trial, Sequence[Effect]], directory: Path) -> Pat
     """Write lies.csv; return its path."""
     path = directory / CSV_FILE
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file, lineterminator="\n")
         writer.writerow(["lie", "defences", *(column for column, _ in _COLUMNS)])
         writer.writerows(_rows(effects))
     return path

@@ -6,7 +6,6 @@ has no user name or password, because results are passed on.
 
 import contextlib
 import fcntl
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +13,12 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.readers.json_values import checked_object, json_text, parse_json
+from gridfleet.broker.readers.read_error import ReadError
 
 BROKER_FILE: Final = "broker.json"
+MAX_CHARACTERS: Final = 4096
+"""Longest such file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class LiveRunFile:
         self._file = draft.open("w", encoding="utf-8")
         with contextlib.suppress(OSError):  # a file system without locks: the run is not found
             fcntl.flock(self._file, fcntl.LOCK_EX)
-        json.dump(asdict(self._run), self._file)
+        self._file.write(json_text(asdict(self._run)))
         self._file.flush()
         draft.replace(self._path)
         return self
@@ -63,7 +66,9 @@ def live_run(folder: Path) -> LiveRun | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return LiveRun(**json.load(file))
-    except (OSError, ValueError, TypeError):
+                keys = {"broker": str, "login": bool, "site": str, "pid": int}
+                found = checked_object(parse_json(file.read(MAX_CHARACTERS)), keys, ReadError)
+                return LiveRun(**{key: found[key] for key in keys})
+    except (OSError, ValueError):
         return None
     return None

@@ -1,13 +1,14 @@
 """The values that a sweep varies: `key=0.5,1,2` or `key=0:1:0.25`, and the grid of their combinations."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import product
 from math import prod
 from typing import Final, NamedTuple
 
+from gridfleet.broker.readers.read_error import ReadError
+from gridfleet.broker.readers.toml_text import toml_value
 from gridfleet.devices.config.scenario import Change, change_of
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
@@ -110,8 +111,8 @@ def _first_duplicate(variation: Variation) -> str | None:
     seen: list[object] = []
     for text in variation.values:
         try:
-            value: object = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            value: object = toml_value(text)
+        except ReadError:
             value = text
         if value in seen:
             return text

@@ -1,16 +1,21 @@
 """A bundle: a folder with the wheels of one version for one platform, and a manifest with their hashes."""
 
 import hashlib
-import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from gridfleet.broker.readers.files import is_file
+from gridfleet.broker.readers.json_values import checked_object, json_text, read_json
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 MANIFEST: Final = "bundle.json"
 REQUIREMENTS: Final = "requirements.txt"
 """The same for pip: each wheel with its hash."""
+_KEYS: Final = {"version": str, "machine": str, "python": str, "made_s": int, "wheels": dict}
+_WHEEL: Final = re.compile(r"[A-Za-z0-9_.+!-]{1,200}\.whl")
 _REMEDY: Final = "copy the bundle again, or make a new one with `gridfleet device bundle`"
 
 
@@ -33,26 +38,24 @@ class Bundle:
     def load(cls, path: Path) -> Self:
         """Read a bundle's manifest; raise CommandError where it is missing or not a manifest."""
         try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-            return cls(
-                path,
-                str(manifest["version"]),
-                str(manifest["machine"]),
-                str(manifest["python"]),
-                int(manifest["made_s"]),
-                {str(name): str(digest) for name, digest in manifest["wheels"].items()},
-            )
-        except FileNotFoundError:
-            raise CommandError(
-                path, f"is not a bundle: it has no {MANIFEST}; make one with `gridfleet device bundle`"
-            ) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CommandError(path / MANIFEST, f"cannot be read ({error}): {_REMEDY}") from None
+            manifest = checked_object(read_json(path / MANIFEST), _KEYS, ReadError)
+        except ReadError as error:
+            if not is_file(path / MANIFEST):
+                raise CommandError(
+                    path, f"is not a bundle: it has no {MANIFEST}; make one with `gridfleet device bundle`"
+                ) from None
+            raise CommandError(path / MANIFEST, f"{error.problem}: {_REMEDY}") from None
+        wheels = manifest["wheels"]
+        if not all(isinstance(digest, str) and _WHEEL.fullmatch(name) for name, digest in wheels.items()):
+            raise CommandError(path / MANIFEST, f"key 'wheels' has what is no wheel: {_REMEDY}")
+        return cls(
+            path, manifest["version"], manifest["machine"], manifest["python"], manifest["made_s"], wheels
+        )
 
     @property
     def label(self) -> str:
         """Version and a hash of the content: the name of the version's folder on the device."""
-        content = json.dumps([self.machine, self.python, sorted(self.wheels.items())])
+        content = json_text([self.machine, self.python, sorted(self.wheels.items())])
         return f"{self.version}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     def to_json(self) -> bytes:
@@ -64,7 +67,7 @@ class Bundle:
             "made_s": self.made_s,
             "wheels": dict(sorted(self.wheels.items())),
         }
-        return (json.dumps(manifest, indent=1) + "\n").encode()
+        return (json_text(manifest, indent=1) + "\n").encode()
 
     def requirements(self) -> bytes:
         r"""Return the requirements file for pip, with hashes.

@@ -87,7 +87,7 @@ def test_priorities_are_those_of_syslog(level: int, priority: int) -> None:
 
 def test_in_the_journal_every_line_has_its_priority() -> None:
     record = LOG.makeRecord(LOG.name, logging.ERROR, "", 0, "two\nlines", (), None)
-    assert HumanFormatter(in_journal=True).format(record) == "<3>error: two\n<3>lines"
+    assert HumanFormatter(in_journal=True).format(record) == "<3>error: two\n<3>  lines"
     assert (
         json.loads(JsonFormatter(in_journal=True).format(record).removeprefix("<3>"))["message"]
         == "two\nlines"

@@ -44,8 +44,10 @@ class FakeGrafana:
         self._thread.join()
         self._server.server_close()
 
-    def handle(self, method: str, path: str, body: Json) -> tuple[int, Json]:  # noqa: PLR0911 - one per call
+    def handle(self, method: str, path: str, body: Json) -> tuple[int, Json]:  # noqa: C901, PLR0911 - one per call
         match method, path.removeprefix("/api/").split("/"):
+            case "GET", ["health"]:
+                return 200, {"database": "ok", "version": "11.0.0"}
             case "GET", ["datasources", "uid", uid]:
                 return (200, {"uid": uid, "type": "influxdb"}) if uid in self.datasources else _missing()
             case "GET", ["folders", uid]:

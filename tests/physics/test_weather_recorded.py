@@ -92,7 +92,7 @@ def test_without_any_temperature_one_must_be_assumed(file: Path) -> None:
             "'x' is not a number",
         ),
         (HEADER + "2025-01-31,a,50,9,-1,1\n", 2, "wind_speed_mps", "allowed is 0 to 100"),
-        (HEADER + "2025-01-31,a,50,9,nan,1\n", 2, "wind_speed_mps", "out of range"),
+        (HEADER + "2025-01-31,a,50,9,nan,1\n", 2, "wind_speed_mps", "not a number"),
         (HEADER + "2025-01-31,a,50,9,5,451\n", 2, "temperature_c", "allowed is -60 to 60"),
         (HEADER + "2025-01-31,a,,9,5,1\n", 2, "latitude", "is empty"),
         (HEADER + "2025-01-31,a,50,999,5,1\n", 2, "longitude", "out of range"),

@@ -143,6 +143,13 @@ class Shim:
                 self.end_headers()
                 self.wfile.write(answer)
 
+            def do_GET(self) -> None:
+                health = b'{"name": "influxdb", "message": "ready", "status": "pass", "version": "v2.7.0"}'
+                self.send_response(200 if self.path == "/health" else 404)
+                self.send_header("Content-Length", str(len(health)))
+                self.end_headers()
+                self.wfile.write(health)
+
             def log_message(self, *_: object) -> None:
                 pass
 

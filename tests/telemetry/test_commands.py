@@ -82,7 +82,7 @@ def test_a_recorder_needs_a_site(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_status_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["site", "status", str(tmp_path)]) == 2
-    assert "contains no recorder's status" in capsys.readouterr().err
+    assert "contains no status of a recorder" in capsys.readouterr().err
 
 
 def test_status_names_breaches_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,11 @@
 """The list of all pages, and their form as JSON."""
 
-import json
 from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from gridfleet.broker.readers.json_values import json_text, parse_json
 from gridfleet.dashboards.grafana.pages.charging import charging
 from gridfleet.dashboards.grafana.pages.comparison import comparison
 from gridfleet.dashboards.grafana.pages.device import device
@@ -21,9 +21,9 @@ def pages() -> list[Dashboard]:
 
 def as_json(page: Dashboard) -> str:
     """Return a page as JSON, one value per line so that diffs are readable."""
-    plain = json.loads(json.dumps(page, cls=JSONEncoder))
+    plain = parse_json(json_text(page, cls=JSONEncoder))
     _tidy(plain)
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+    return json_text(plain, indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(page: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The map: Germany's outline and the last position of every device."""
 
-import json
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.readers.json_values import parse_json
 from gridfleet.dashboards.kind_names import counted
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.timeline import Timeline
@@ -61,7 +61,7 @@ def outline() -> tuple[Line, ...]:
         .read_text(encoding="utf-8")
     )
     return tuple(
-        [(longitude, latitude) for longitude, latitude in ring] for ring in json.loads(text)["rings"]
+        [(longitude, latitude) for longitude, latitude in ring] for ring in parse_json(text)["rings"]
     )
 
 

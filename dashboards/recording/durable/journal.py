@@ -57,6 +57,8 @@ class Journal:
         """Yield all entries, oldest first: retained messages of the first segment only, then messages."""
         first: int | None = None
         for record, position in self._log.read(Position()):
+            if len(record.data) < _HEAD.size:  # no entry of a journal
+                continue
             serial, flags, length = _HEAD.unpack_from(record.data)
             middle = _HEAD.size + length
             is_context = bool(flags & _CONTEXT)
@@ -66,7 +68,7 @@ class Journal:
                 continue
             yield Entry(
                 serial,
-                record.data[_HEAD.size : middle].decode(),
+                record.data[_HEAD.size : middle].decode(errors="replace"),
                 record.data[middle:],
                 record.time_ms,
                 is_context,

@@ -1,7 +1,6 @@
 """The recorder's status file, which `gridfleet site status` reads, and the lock of its folder."""
 
 import fcntl
-import json
 import logging
 import os
 import resource
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from gridfleet.broker.errors import StoreError, error_reason
+from gridfleet.broker.readers.json_values import checked_object, json_text, read_json
+from gridfleet.broker.readers.read_error import ReadError
 
 LOG: Final = logging.getLogger(__name__)
 STATUS: Final = "status.json"
@@ -19,7 +20,7 @@ def write_status(folder: Path, status: dict[str, Any]) -> None:
     """Replace the status file; a failure is only logged."""
     draft = folder / f".{STATUS}"
     try:
-        draft.write_text(json.dumps(status, indent=1), encoding="utf-8")
+        draft.write_text(json_text(status, indent=1), encoding="utf-8")
         draft.replace(folder / STATUS)
     except OSError as error:
         LOG.warning("%s cannot be written (%s)", folder / STATUS, error_reason(error))
@@ -31,11 +32,10 @@ def had_session(folder: Path) -> bool:
     True for a status file that does not say it, or cannot be read.
     """
     try:
-        return bool(json.loads((folder / STATUS).read_text(encoding="utf-8")).get("had_session", True))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, AttributeError):
-        return True
+        status = checked_object(read_json(folder / STATUS), {}, ReadError)
+    except ReadError:
+        return (folder / STATUS).exists()
+    return bool(status.get("had_session", True))
 
 
 def lock_folder(folder: Path) -> IO[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from gridfleet.dashboards.errors import no_answer_reason
-from gridfleet.dashboards.telemetry.influx.client import InfluxError
+from gridfleet.dashboards.telemetry.influx.client import InfluxError, message_of, no_answer_errors
 from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, Task, flux_text
 
 _DAY_S: Final = 86_400
@@ -59,17 +59,29 @@ def set_up(client: Any, setup: InfluxSetup, read_token: ReadToken, store_token: 
     where the organisation is missing or the server refuses.
     """
     from influxdb_client.rest import ApiException
-    from urllib3.exceptions import HTTPError
 
     try:
         org_id = _org_id(client, setup.org)
         done = _buckets(client, setup, org_id)
         done += _tasks(client, setup, org_id)
         return done + _tokens(client, setup, org_id, read_token, store_token)
+    except InfluxError:
+        raise
     except ApiException as error:
         remedy = "give an operator token, or an all-access token" if error.status in (401, 403) else ""
-        raise InfluxError(f"InfluxDB refuses ({error.status}: {error.message}) {remedy}".rstrip()) from None
-    except (HTTPError, OSError) as error:
+        raise InfluxError(
+            f"InfluxDB refuses ({error.status}: {message_of(error)}) {remedy}".rstrip()
+        ) from None
+    except (
+        AttributeError,
+        TypeError,
+        KeyError,
+        IndexError,
+    ) as error:  # the library, from an answer without its keys
+        raise InfluxError(
+            f"no InfluxDB answers at {client.url} ({type(error).__name__}): name its address with --influx"
+        ) from None
+    except no_answer_errors() as error:
         raise InfluxError(
             f"InfluxDB does not answer at {client.url} ({no_answer_reason(error)}): is it running there?"
         ) from None

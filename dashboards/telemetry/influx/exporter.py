@@ -6,8 +6,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.dashboards.telemetry.influx.client import InfluxWriter, Target
+from gridfleet.dashboards.telemetry.influx.client import InfluxError, InfluxWriter, Target
 from gridfleet.dashboards.telemetry.influx.sender import Sender
+from gridfleet.dashboards.telemetry.influx.server_check import check_server
 from gridfleet.dashboards.telemetry.influx.spool import Spool
 from gridfleet.dashboards.telemetry.points import Point, line_protocol
 
@@ -36,7 +37,17 @@ class InfluxExporter:
             self._synced_s = monotonic()
 
     def __enter__(self) -> Self:
-        """Start to send."""
+        """Start to send; raise InfluxError where another server answers, or this one accepts no points.
+
+        A server that does not answer yet may do so later: the points wait for it.
+        """
+        found = check_server(self._writer)
+        if not found.holds and found.answers:
+            self._spool.close()
+            self._writer.close()
+            raise InfluxError(f"{self._target!r} accepts no points:\n{found.table()}")
+        if not found.holds:
+            self._report(f"{found.server}\nThe points wait in {self._spool.folder}.")
         self._sender.start()
         return self
 

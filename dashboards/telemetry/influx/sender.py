@@ -36,7 +36,7 @@ class WriteFailed(Exception):  # noqa: N818 - an answer, not an error of ours
     """The server has not accepted the points, but may accept them later."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
-        """`wait_s` is how long the server asks to wait before the next request."""
+        """`wait_s` is how long the server asks to wait before the next request; it never makes the wait shorter."""
         super().__init__(reason)
         self.reason = reason
         self.wait_s = wait_s
@@ -131,6 +131,5 @@ class Sender:
         self.last_error = failure.reason
         limit_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self.failures, 16))
         self.failures += 1
-        if failure.wait_s is not None:
-            return min(failure.wait_s, MAX_WAIT_S)
-        return self._rng.uniform(limit_s / 2, limit_s)
+        own_s = self._rng.uniform(limit_s / 2, limit_s)
+        return own_s if failure.wait_s is None else min(max(own_s, failure.wait_s), MAX_WAIT_S)

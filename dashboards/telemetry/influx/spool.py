@@ -6,7 +6,6 @@ points, and the local store has all that was dropped.
 """
 
 import fcntl
-import json
 import logging
 import os
 import threading
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from gridfleet.broker.errors import StoreError, error_reason
+from gridfleet.broker.readers.json_values import checked_object, json_text, read_json
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.broker.storage.segment_log import Position, SegmentLog, read_segment
 
 LOG: Final = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class Spool:
         for record, position in self._log.read(self._position):
             if lines and len(lines) + record.items > max_points:
                 break
-            lines += record.data.decode().split("\n")
+            lines += record.data.decode(errors="replace").split("\n")
             after = position
         return Batch(lines, after) if lines else None
 
@@ -128,7 +129,7 @@ class Spool:
 
     def dead_letter(self, line: str, reason: str) -> None:
         """Write a point that the server rejected to the dead-letter file; raise StoreError where that fails."""
-        entry = json.dumps(
+        entry = json_text(
             {"time": round(self._now_s(), 3), "reason": reason, "point": line}, ensure_ascii=False
         )
         path = self.folder / DEAD_LETTERS
@@ -231,7 +232,7 @@ class Spool:
         }
         draft = self.folder / f".{STATE}"
         try:
-            draft.write_text(json.dumps(state), encoding="ascii")
+            draft.write_text(json_text(state), encoding="ascii")
             draft.replace(self.folder / STATE)
         except OSError as error:  # the points are safe; at worst some are sent again
             LOG.warning("%s cannot be written (%s)", self.folder / STATE, error_reason(error))
@@ -249,11 +250,12 @@ class SpoolState(NamedTuple):
 def read_state(folder: Path) -> SpoolState:
     """Return the state of a spool; the beginning where it cannot be read: points may be sent twice."""
     try:
-        found = json.loads((folder / STATE).read_text(encoding="ascii"))
-        position = Position(int(found["segment"]), int(found["offset"]))
-        return SpoolState(position, int(found["sent"]), int(found["rejected"]), int(found["dropped"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        keys = dict.fromkeys(("segment", "offset", "sent", "rejected", "dropped"), int)
+        found = checked_object(read_json(folder / STATE), keys, ReadError)
+    except ReadError:
         return SpoolState(Position(), 0, 0, 0)
+    numbers = [max(found[key], 0) for key in keys]
+    return SpoolState(Position(numbers[0], numbers[1]), *numbers[2:])
 
 
 def inspect_spool(folder: Path, now_s: float) -> SpoolStatus:

@@ -1,7 +1,8 @@
 """Tables shipped with the product; every file names its source and licence."""
 
-import csv
 from importlib.resources import files
+
+from gridfleet.broker.readers.csv_rows import rows_of
 
 
 def read_text(name: str) -> str:
@@ -12,4 +13,5 @@ def read_text(name: str) -> str:
 def read_rows(name: str) -> list[dict[str, str]]:
     """Return the rows of a shipped CSV table by column name; lines that begin with # are comments."""
     lines = [line for line in read_text(name).splitlines() if not line.startswith("#")]
-    return list(csv.DictReader(lines))
+    (_, header), *rows = rows_of(lines)
+    return [dict(zip(header, row, strict=True)) for _, row in rows]

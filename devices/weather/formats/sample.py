@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+from gridfleet.broker.readers.ranges import moment_of, utc_ms
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 from gridfleet.devices.weather.delimited import Row, Table, number_of
 
@@ -129,6 +131,10 @@ class LocalTimes:
 
         Raises WeatherFileError for a legal time that does not exist in spring.
         """
+        try:
+            utc_ms(naive)
+        except ReadError as error:
+            raise WeatherFileError(self._table.file, line, None, error.problem, "correct the time") from error
         if naive.tzinfo is not None:
             return naive
         if self._zone is None:
@@ -145,12 +151,10 @@ class LocalTimes:
     def parsed(self, line: int, station: str, text: str) -> datetime:
         """Return the moment of a time in ISO 8601."""
         try:
-            naive = datetime.fromisoformat(text)
-        except ValueError as error:
+            naive = moment_of(text)
+        except ReadError as error:
             remedy = "write it like 2025-01-31T13:45 or 2025-01-31T12:45Z"
-            raise WeatherFileError(
-                self._table.file, line, None, f"{text!r} is not an ISO 8601 time", remedy
-            ) from error
+            raise WeatherFileError(self._table.file, line, None, error.problem, remedy) from error
         return self.moment(line, station, naive)
 
 

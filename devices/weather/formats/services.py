@@ -13,6 +13,9 @@ from math import hypot
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.errors import shown
+from gridfleet.broker.readers.ranges import whole_number
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 from gridfleet.devices.weather.delimited import Row, Table, number_of, table_of
 from gridfleet.devices.weather.formats.sample import (
@@ -162,13 +165,13 @@ def _tenths(table: Table, row: Row, column: str, place: int, quality: int) -> fl
     text = row.cells[column]
     parts = text.split(",")
     try:
-        value = int(parts[place])
+        value = whole_number(parts[place], (-9999, 9999))
         if abs(value) == 9999 or parts[quality] in _NOAA_ERRORS:
             return None
-    except (ValueError, IndexError) as error:
+    except (ReadError, IndexError) as error:
         if not text:
             return None
-        problem, remedy = f"{text!r} is no {column} of NOAA's Global Hourly", "download the file again"
+        problem, remedy = f"{shown(text)!r} is no {column} of NOAA's Global Hourly", "download the file again"
         raise WeatherFileError(table.file, row.line, column, problem, remedy) from error
     return value / 10
 

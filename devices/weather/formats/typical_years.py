@@ -12,6 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.errors import shown
+from gridfleet.broker.readers.ranges import number
+from gridfleet.broker.readers.ranges import place as place_on_earth
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
 from gridfleet.devices.weather.delimited import number_of, table_of
 from gridfleet.devices.weather.formats.sample import (
@@ -31,14 +35,17 @@ _EPW_COLUMNS: Final = tuple(f"column {number}" for number in range(1, 36))
 _EPW_DRY_BULB, _EPW_WIND = _EPW_COLUMNS[6], _EPW_COLUMNS[21]
 _PVGIS_PLACE: Final = re.compile(r"(Latitude|Longitude) \(decimal degrees\):\s*(-?[\d.]+)", re.IGNORECASE)
 _PVGIS_HEADER: Final = re.compile(r"time(?:\(UTC\))?,", re.IGNORECASE)
+MOST_AHEAD_H: Final = (-14.0, 14.0)
+"""Standard times ahead of UTC, in hours."""
 _PVGIS_TIME: Final = re.compile(r"\d{8}:\d{4}")
 
 
 def _read_epw(file: Path, text: str, options: Options) -> Iterator[Sample]:
     location = text.splitlines()[0].split(",")
     try:
-        latitude, longitude, ahead_h = (float(cell) for cell in location[6:9])
-    except ValueError as error:
+        latitude, longitude = place_on_earth(*(cell.strip() for cell in location[6:8]))
+        ahead_h = number(location[8].strip(), MOST_AHEAD_H)
+    except (ReadError, TypeError, IndexError) as error:
         remedy = (
             "expected LOCATION,city,state,country,source,number,latitude,longitude,hours ahead of UTC,height"
         )
@@ -70,7 +77,7 @@ def _read_epw(file: Path, text: str, options: Options) -> Iterator[Sample]:
 
 
 def _read_pvgis(file: Path, text: str, options: Options) -> Iterator[Sample]:
-    found = {name.lower(): float(value) for name, value in _PVGIS_PLACE.findall(text)}
+    found = {name.lower(): value for name, value in _PVGIS_PLACE.findall(text)}
     lines = text.splitlines()
     header = next((number for number, line in enumerate(lines, 1) if _PVGIS_HEADER.match(line)), 0)
     if not header or not (options.place or len(found) == 2):
@@ -84,14 +91,17 @@ def _read_pvgis(file: Path, text: str, options: Options) -> Iterator[Sample]:
     if missing:
         remedy = "download hourly data with wind speed (WS10m) and temperature (T2m)"
         raise WeatherFileError(file, header, None, f"no column {', '.join(missing)}", remedy)
-    place = options.place or (found["latitude"], found["longitude"])
+    try:
+        place = options.place or place_on_earth(found["latitude"], found["longitude"])
+    except ReadError as error:
+        raise WeatherFileError(file, None, None, error.problem, "download the file again") from error
     station, last = options.station or file.stem, None
     for row in table.rows():
         written = row.cells[table.columns[0]]
         try:
             stamp = datetime.strptime(written, "%Y%m%d:%H%M").replace(tzinfo=UTC)
         except ValueError as error:
-            problem, remedy = f"{written!r} is no time of PVGIS", "write it like 20160101:0010"
+            problem, remedy = f"{shown(written)!r} is no time of PVGIS", "write it like 20160101:0010"
             raise WeatherFileError(file, row.line, None, problem, remedy) from error
         moment = in_year(stamp, options.year)
         if moment is None:

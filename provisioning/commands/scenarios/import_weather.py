@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import error_reason, shown
+from gridfleet.broker.readers.ranges import place
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
@@ -113,12 +115,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _place(text: str) -> tuple[float, float]:
     try:
-        latitude, longitude = (float(part) for part in text.split(","))
+        latitude, longitude = text.split(",")
+        return place(latitude.strip(), longitude.strip())
+    except ReadError as error:
+        raise argparse.ArgumentTypeError(f"{error.problem}: write 53.6,10.0") from None
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no place; write 53.6,10.0") from None
-    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise argparse.ArgumentTypeError(f"{text}: latitudes are −90 to 90, longitudes −180 to 180")
-    return latitude, longitude
+        raise argparse.ArgumentTypeError(f"{shown(text)!r} is no place; write 53.6,10.0") from None
 
 
 def _column(text: str | None) -> "Column | None":

@@ -84,6 +84,21 @@ def push(arguments: argparse.Namespace) -> int:
     return ExitCode.SUCCESS
 
 
+def check(arguments: argparse.Namespace) -> int:
+    """Print a table of what was found; return 1 where a dashboard is missing or differs."""
+    from gridfleet.dashboards.grafana.client import pages
+
+    with _connection(arguments) as grafana:
+        print(f"{'server':13}ok, Grafana {grafana.check()} at {grafana.url}")
+        differing = [uid for uid, _ in grafana.differences()]
+    shipped = len(pages())
+    print(f"{'token':13}ok")
+    print(f"{'dashboards':13}{shipped - len(differing)} of {shipped} as shipped")
+    for uid in differing:
+        print(f"{'':13}{uid}: missing or changed; `gridfleet grafana push` writes it")
+    return ExitCode.FAILED if differing else ExitCode.SUCCESS
+
+
 def diff(arguments: argparse.Namespace) -> int:
     """Print the differences; return 1 if there are any."""
     different = False
@@ -124,6 +139,15 @@ PUSH: Final = Command(
     ("gridfleet grafana push --url https://grafana.example --token-file grafana-token",),
     add_server,
     push,
+)
+CHECK: Final = Command(
+    "check",
+    "check that a Grafana answers, and what it has",
+    "Check that a Grafana answers at the address, that the token is accepted, and which of the shipped dashboards\n"
+    "it has. Exits with 1 where a dashboard is missing or differs.",
+    ("gridfleet grafana check --url https://grafana.example --token-file grafana-token",),
+    add_server,
+    check,
 )
 DIFF: Final = Command(
     "diff",

@@ -1,13 +1,22 @@
-"""`gridfleet influx setup`: creates buckets, downsampling tasks and tokens in InfluxDB 2."""
+"""`gridfleet influx`: creates buckets, tasks and tokens in InfluxDB 2, and checks that it accepts points."""
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
-from gridfleet.provisioning.cli.influx_options import BUCKET, ORG, add_token, checked_url, read_token
+from gridfleet.provisioning.cli.influx_options import (
+    BUCKET,
+    ORG,
+    add_influx,
+    add_token,
+    checked_url,
+    influx_target,
+    read_token,
+)
+from gridfleet.provisioning.commands.command import Command
 from gridfleet.provisioning.site.secret_files import write_secret
 
 HELP: Final = "create buckets, downsampling tasks and tokens in InfluxDB"
@@ -52,19 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Set up; print what was done, and never a token."""
-    from influxdb_client.client.influxdb_client import InfluxDBClient
-
     from gridfleet.dashboards.telemetry.influx.buckets import InfluxSetup, set_up
+    from gridfleet.dashboards.telemetry.influx.client import new_client
 
     folder = Path(arguments.out)
     token = read_token(arguments.token_file)
     setup = InfluxSetup(arguments.org, arguments.bucket, arguments.keep_days)
-    client: Any = InfluxDBClient
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with client(
-            url=checked_url(arguments.influx), token=token, org=setup.org, timeout=TIMEOUT_S * 1000
-        ) as connected:
+        with new_client(checked_url(arguments.influx), token, setup.org, TIMEOUT_S) as connected:
             done = set_up(
                 connected,
                 setup,
@@ -78,6 +83,37 @@ def execute(arguments: argparse.Namespace) -> int:
     for spec in setup.tokens:
         print(f"{spec.name:9} {token_path(folder, spec.name)}")
     return ExitCode.SUCCESS
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `influx check`."""
+    add_influx(parser)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print what was found as a table; return 1 unless the server accepts points."""
+    from gridfleet.dashboards.telemetry.influx.client import InfluxWriter
+    from gridfleet.dashboards.telemetry.influx.server_check import check_server
+
+    target = influx_target(arguments)
+    if target is None:
+        raise CommandError("--influx", "is needed: the address of the server, e.g. http://127.0.0.1:8086")
+    with InfluxWriter(target) as writer:
+        found = check_server(writer)
+    print(found.table())
+    return ExitCode.SUCCESS if found.holds else ExitCode.FAILED
+
+
+CHECK: Final = Command(
+    "check",
+    "check that an InfluxDB accepts points",
+    "Check an InfluxDB 2 server as `run` and `site record` use it: whether an InfluxDB answers at the address,\n"
+    "whether organisation and bucket exist, and whether the token may write there. Writes one point of the\n"
+    "measurement gridfleet_check. Exits with 1 unless the server accepts it.",
+    ("gridfleet influx check --influx http://127.0.0.1:8086 --token-file influx/recorder.token",),
+    add_check,
+    check,
+)
 
 
 def token_path(folder: Path, name: str) -> Path:

@@ -1,9 +1,9 @@
 """`gridfleet site chaos`: injects planned faults into a site of real processes and checks how it recovers."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.provisioning.cli.arguments import MAX_SEED, add_output, add_scenario, add_set, whole_number
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
@@ -107,7 +107,7 @@ def execute(arguments: argparse.Namespace) -> int:
         finish_recording(recorded, folder)
     broken = [outcome for outcome in experiment.outcomes if not outcome.holds]
     if arguments.json:
-        print(json.dumps([outcome.as_dict() for outcome in experiment.outcomes], indent=2))
+        print(json_text([outcome.as_dict() for outcome in experiment.outcomes], indent=2))
     count, held = len(experiment.outcomes), len(experiment.outcomes) - len(broken)
     report(f"Verdict   {_verdict(plan, held, count)}")
     return ExitCode.BREACHED if broken else ExitCode.SUCCESS

@@ -64,6 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.dashboards.recording.durable.process import record
     from gridfleet.dashboards.telemetry.influx.client import InfluxWriter
+    from gridfleet.dashboards.telemetry.influx.server_check import check_server
     from gridfleet.devices.config.scenario import load
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
@@ -83,6 +84,8 @@ def execute(arguments: argparse.Namespace) -> int:
         interruption = stack.enter_context(Interruption())
         heartbeat = stack.enter_context(Heartbeat.from_environment())
         write = None if target is None else stack.enter_context(InfluxWriter(target))
+        if write is not None and not (found := check_server(write)).holds:
+            report(f"{target!r} accepts no points yet, which wait in the spool:\n{found.table()}")
         report(f"recording {site} into {folder}{'' if target is None else f' and {target!r}'}")
         record(
             folder,

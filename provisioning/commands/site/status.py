@@ -1,11 +1,12 @@
 """`gridfleet site status`: shows who is online at a site and the status of its recorder."""
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gridfleet.broker.errors import printable
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.provisioning.cli.broker_options import DEFAULT_SITE, add_login, login_of
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
@@ -66,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
     problems = [*(site.problems if site else ()), *recorder.get("problems", ())]
     if arguments.json:
         live = {"live": site.as_dict()} if site else {}
-        print(json.dumps({**recorder, **live, "problems": problems}, indent=2))
+        print(json_text({**recorder, **live, "problems": problems}, indent=2))
     else:
         devices = _device_lines(site) if site and arguments.devices else ()
         lines = [*(_site_lines(site) if site else ()), *devices, *(_lines(recorder) if recorder else ())]
@@ -102,7 +103,8 @@ def _device_lines(status: "SiteStatus") -> list[str]:
     """Return one line for each device, in columns."""
     rows = [("id", "role", "kind", "")]
     rows += [
-        (each.id, each.role, each.kind, "online" if each.online else "offline") for each in status.devices
+        (each.id, each.role, printable(each.kind), "online" if each.online else "offline")
+        for each in status.devices
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [

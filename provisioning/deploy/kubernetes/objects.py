@@ -2,10 +2,10 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gridfleet.broker.readers.json_values import json_text
 from gridfleet.provisioning.deploy.kubernetes.site import KubernetesSite
 from gridfleet.provisioning.deploy.site_files import PORT
 
@@ -97,7 +97,7 @@ def base64_files(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def content_hash(*files: Mapping[str, bytes]) -> str:
     """Return a short hash of the files."""
-    text = json.dumps([base64_files(each) for each in files], sort_keys=True)
+    text = json_text([base64_files(each) for each in files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

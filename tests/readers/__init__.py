@@ -1,0 +1,1 @@
+"""What comes from outside: readers, damaged files, servers that are something else."""
