@@ -8,7 +8,7 @@ import { Alarms } from './model/alarms';
 import { Site } from './model/site';
 import { Drill, statusOf } from './model/status';
 import { Card, headline } from './view/card';
-import { Charts } from './view/charts';
+import { Charts } from './view/charts/charts';
 import { Controls } from './view/controls/controls';
 import { buildKey, RoleLegend, showCells, showKey } from './view/legend';
 import { MapView } from './view/map/map';

@@ -55,6 +55,20 @@ const commands = {
       await session.detach();
     }
   },
+  /** Move the pointer to a share of an element's width and height. */
+  point: async ({ selector, x, y }) => {
+    const found = page.locator(selector).first();
+    await found.scrollIntoViewIfNeeded();
+    const box = await found.boundingBox();
+    await page.mouse.move(box.x + x * box.width, box.y + y * box.height);
+  },
+  drag: async ({ selector, begin, end }) => {
+    await commands.point({ selector, x: begin, y: 0.5 });
+    await page.mouse.down();
+    await commands.point({ selector, x: (begin + end) / 2, y: 0.5 });
+    await commands.point({ selector, x: end, y: 0.5 });
+    await page.mouse.up();
+  },
   size: async ({ width, height, text = 1 }) => {
     await page.setViewportSize({ width, height });
     await page.evaluate((percent) => { document.documentElement.style.fontSize = `${percent}%`; }, 100 * text);

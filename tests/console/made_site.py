@@ -92,11 +92,14 @@ class MadeSite:
 
     def publish(self, sender: str, message: Message, scope: str | None = None) -> None:
         """Publish a message as its sender does, and wait until the broker has it."""
+        self._send(sender, message, scope)
+        assert self._loop.run_until(lambda: self._link.all_acknowledged, PATIENCE_S)
+
+    def _send(self, sender: str, message: Message, scope: str | None = None) -> None:
         kind = MESSAGE_TYPES[message.TYPE]
         where = getattr(message, "scope", "") if scope is None else scope
         payload = encode(message)
         self._link.publish(topic(SITE, message, where, sender), payload, qos=1, retain=kind.retain)
-        assert self._loop.run_until(lambda: self._link.all_acknowledged, PATIENCE_S)
 
     def birth(
         self,
@@ -137,8 +140,11 @@ class MadeSite:
         self.now += 1
         self.tick(self.now, **changes)
 
-    def account(self, device: str, tick: int, *, kind: str = "", **changes: Any) -> None:  # noqa: ANN401 - any field
+    def account(self, device: str, tick: int, **changes: Any) -> None:  # noqa: ANN401 - any field
         """Publish a device's account of a tick; `changes` are fields of it."""
+        self.publish(device, self._account(device, tick, **changes))
+
+    def _account(self, device: str, tick: int, *, kind: str = "", **changes: Any) -> State:  # noqa: ANN401 - any field
         role, its_kind = DEVICES.get(device, (Role.CLOCK, "clock"))
         at = list(DEVICES).index(device) if device in DEVICES else 0
         fields: dict[str, Any] = {
@@ -156,10 +162,10 @@ class MadeSite:
             "role": str(role),
             **_ACCOUNTS[role],
         }
-        state = _STATE.validate_json(json.dumps(fields | changes))
-        self.publish(device, state)
+        return _STATE.validate_json(json.dumps(fields | changes))
 
     def accounts(self, tick: int, **changes: dict[str, Any]) -> None:
         """Publish the accounts of all devices; `changes` are by device, with `_` for `-`."""
         for device in DEVICES:
-            self.account(device, tick, **changes.get(device.replace("-", "_"), {}))
+            self._send(device, self._account(device, tick, **changes.get(device.replace("-", "_"), {})))
+        assert self._loop.run_until(lambda: self._link.all_acknowledged, PATIENCE_S)

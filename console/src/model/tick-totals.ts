@@ -14,6 +14,7 @@ export interface ServedLot {
   wh: number;
   ueur: number;
   source: Source;
+  seller: string;
 }
 /** How often something was refused, by reason and device. */
 export type Refusals = Map<string, Map<string, number>>;
@@ -111,7 +112,7 @@ export class TickTotals {
       wh += energy_wh;
       this.soldNeur += energy_wh * ueur;
       this.lowest = Math.min(this.lowest, ueur);
-      served?.push({ index, wh: energy_wh, ueur, source });
+      served?.push({ index, wh: energy_wh, ueur, source, seller });
     }
     this.soldWh += wh;
     if (source === 'grid-supply') this.gridSupplyTo.set(buyer, (this.gridSupplyTo.get(buyer) ?? 0) + wh);

@@ -4,26 +4,54 @@ import { kwh, plain, price } from '../format';
 import type { Site } from '../model/site';
 import type { Source, TickTotals } from '../model/tick-totals';
 import { ROLE_COLOUR, type Colours } from './palette';
+import { nameOfRole } from './roles';
 
 interface Slice {
   wh: number;
+  /** The price that the buyer bid. */
   ueur: number;
   by: Source | 'unserved';
+  buyer: string;
+  /** Who sold it, and the price that was paid; null where nobody sold. */
+  sold: { seller: string; ueur: number } | null;
 }
 const ORDER = ['producer', 'storage', 'imported', 'grid-supply', 'unserved'] as const;
-const LEFT = 44;
-const BOTTOM = 26;
-const TOP = 12;
+/** Margins, in the size of the text (rem). */
+const LEFT_REM = 2.9;
+const BOTTOM_REM = 1.7;
+const TOP_REM = 1.1;
+const FONT_REM = 0.6875;
 
 export class MarketView {
   cell = '';
   private key = '';
+  private shown: readonly Slice[] = [];
+  /** From pixels to Wh, as last drawn. */
+  private whAt: (x: number) => number = () => NaN;
+  private readonly tip = document.getElementById('merit-tip')!;
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly caption: HTMLElement,
     private readonly site: Site,
-  ) {}
+  ) {
+    canvas.addEventListener('pointermove', (event) => this.showTip(event));
+    canvas.addEventListener('pointerleave', () => (this.tip.hidden = true));
+  }
+
+  /** Name the package under the pointer: who wants how much of it, and from whom it comes. */
+  private showTip(event: PointerEvent): void {
+    const box = this.canvas.getBoundingClientRect();
+    const x = event.clientX - box.left;
+    const slice = sliceAt(this.shown, this.whAt(x));
+    this.tip.hidden = !slice;
+    if (!slice) return;
+    const name = document.createElement('b');
+    name.textContent = `${slice.buyer}: ${kwh(slice.wh)}`;
+    this.tip.replaceChildren(name, sentence(slice));
+    this.tip.style.left = `${Math.max(0, Math.min(x + 12, box.width - this.tip.offsetWidth))}px`;
+    this.tip.style.top = `${event.clientY - box.top + 16}px`;
+  }
 
   draw(colours: Colours): void {
     const totals = this.shownTick();
@@ -36,6 +64,7 @@ export class MarketView {
     const key = [totals?.tick, supply, width, height, colours.ink, this.cell, ...Object.values(sums)].join();
     if (key === this.key) return;
     this.key = key;
+    this.shown = slices;
     this.describe(totals, supply, sums, slices);
     this.drawCurve(colours, slices, supply, width, height);
   }
@@ -68,12 +97,12 @@ export class MarketView {
           if (lot.index !== wanted.index) continue;
           const wh = Math.min(lot.wh, left);
           left -= wh;
-          found.push({ wh, ueur: wanted.price_ueur_per_kwh, by: lot.source });
+          found.push({ wh, ueur: wanted.price_ueur_per_kwh, by: lot.source, buyer: id, sold: { seller: lot.seller, ueur: lot.ueur } });
         }
-        if (left > 0) found.push({ wh: left, ueur: wanted.price_ueur_per_kwh, by: 'unserved' });
+        if (left > 0) found.push({ wh: left, ueur: wanted.price_ueur_per_kwh, by: 'unserved', buyer: id, sold: null });
       }
     }
-    return found.sort((a, b) => b.ueur - a.ueur || ORDER.indexOf(a.by) - ORDER.indexOf(b.by));
+    return found.sort((a, b) => b.ueur - a.ueur || ORDER.indexOf(a.by) - ORDER.indexOf(b.by) || (a.buyer < b.buyer ? -1 : 1));
   }
 
   private describe(totals: TickTotals | null, supply: number, sums: Record<Slice['by'], number>, slices: Slice[]): void {
@@ -97,13 +126,16 @@ export class MarketView {
     this.canvas.height = Math.round(height * density);
     const pen = this.canvas.getContext('2d')!;
     pen.scale(density, density);
-    pen.font = '11px system-ui, sans-serif';
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+    const [LEFT, BOTTOM, TOP] = [LEFT_REM * rem, BOTTOM_REM * rem, TOP_REM * rem];
+    pen.font = `${FONT_REM * rem}px system-ui, sans-serif`;
     const wanted = slices.reduce((sum, each) => sum + each.wh, 0);
     const most = Math.max(wanted, Math.min(supply, wanted * 1.6), 1) * 1.04;
     const highest = Math.max(1, ...slices.map((each) => each.ueur / 1e6)) * 1.06;
     const x = (wh: number): number => LEFT + (wh / most) * (width - LEFT - 12);
     const y = (eur: number): number => height - BOTTOM - (eur / highest) * (height - BOTTOM - TOP);
 
+    this.whAt = (pixels) => ((pixels - LEFT) / (width - LEFT - 12)) * most;
     pen.strokeStyle = colours.grid;
     pen.fillStyle = colours.muted;
     pen.lineWidth = 1;
@@ -119,12 +151,12 @@ export class MarketView {
     }
     pen.textBaseline = 'alphabetic';
     pen.textAlign = 'center';
-    const stride = roundUp(most / (width < 480 ? 4 : 8));
+    const stride = roundUp(most / (width < 30 * rem ? 3 : 8));
     for (let wh = 0; wh <= most; wh += stride) pen.fillText(plain(wh / 1000), x(wh), height - 8);
     pen.textAlign = 'right';
-    pen.fillText('kWh', width - 12, height - 8 - 12);
+    pen.fillText('kWh', width - 12, height - 8 - 0.8 * rem);
     pen.textAlign = 'left';
-    pen.fillText('€/kWh', 4, 10);
+    pen.fillText('€/kWh', 4, 0.7 * rem);
 
     const fill: Record<Source, string> = {
       producer: colours[ROLE_COLOUR.producer],
@@ -175,6 +207,9 @@ export class MarketView {
       pen.moveTo(LEFT, y(floor));
       pen.lineTo(width - 12, y(floor));
       pen.stroke();
+      pen.fillStyle = pen.strokeStyle;
+      pen.textAlign = 'right';
+      pen.fillText(`${nameOfRole(this.site, 'grid-supply')}: from ${price(this.site.facts!.reactor_price_ueur_per_kwh)}`, width - 16, y(floor) - 4);
     }
     if (supply > 0) {
       pen.strokeStyle = pen.fillStyle = colours[ROLE_COLOUR.producer];
@@ -186,10 +221,27 @@ export class MarketView {
       const beyond = x(supply) > width - 12 ? ' →' : '';
       const right = edge < width / 2;
       pen.textAlign = right ? 'left' : 'right';
-      pen.fillText(`supply ${kwh(supply)}${beyond}`, edge + (right ? 5 : -5), TOP + 9);
+      pen.fillText(`offered: ${kwh(supply)}${beyond}`, edge + (right ? 5 : -5), TOP - 2);
     }
     pen.setLineDash([]);
   }
+}
+
+/** The slice of the merit order at an amount of energy; null beyond its end. */
+export function sliceAt<T extends { wh: number }>(slices: readonly T[], wh: number): T | null {
+  if (!(wh >= 0)) return null;
+  let end = 0;
+  for (const slice of slices) {
+    end += slice.wh;
+    if (wh < end) return slice;
+  }
+  return null;
+}
+
+function sentence({ ueur, by, sold }: Slice): string {
+  if (!sold) return `bids ${price(ueur)}; nobody sells`;
+  const from = { producer: '', storage: '', imported: ' of another cell', 'grid-supply': '', unserved: '' }[by];
+  return `bids ${price(ueur)}, buys from ${sold.seller}${from} for ${price(sold.ueur)}`;
 }
 
 /** The next round number: 1, 2, 5 or 10 times a power of ten. */
