@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from gridfleet.broker.protocol import batch, codec, topics, units
 from gridfleet.broker.protocol.messages import (
     ID_PATTERN,
+    MAX_TICKS,
     OUT_OF_SERVICE,
     AnyState,
     Bid,
@@ -100,6 +101,7 @@ def _constants() -> str:
         "BATCH_VERSION": batch.VERSION.decode(),
         "MAX_BATCH_MESSAGES": batch.MAX_MESSAGES,
         "TICK_MS": units.TICK_MS,
+        "MAX_TICKS": MAX_TICKS,
         "OUT_OF_SERVICE": OUT_OF_SERVICE,
     }
     lines = [f"export const {name} = {_literal(value)};\n" for name, value in values.items()]

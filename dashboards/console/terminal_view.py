@@ -84,7 +84,7 @@ def _figures(view: SiteView) -> list[list[tuple[str, str]]]:
     settings = tick.settings
     return [
         [
-            ("tick", f"{tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"),
+            ("tick", tick.count_text),
             ("phase", f"{step_text(tick.phase)}, paused" if tick.paused else step_text(tick.phase)),
             ("time", short_time_text(tick.simulated_ms)),
             ("mode", str(tick.mode)),

@@ -10,7 +10,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Registration
+from gridfleet.broker.protocol.messages import ENDLESS_TICKS, Registration
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
@@ -67,7 +67,11 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
         else:
             runner.begin_run()
             _wait_for_devices(loop, clock, frozenset(fleet.ids), wait_s, stop_requested, report)
-            report(f"begins a run of {clock.ticks} ticks")
+            report(
+                "begins a run that goes on until the clock is stopped"
+                if clock.ticks == ENDLESS_TICKS
+                else f"begins a run of {clock.ticks} ticks"
+            )
         runner.publish_registrations(enrolled())
         if not stop_requested():
             runner.begin()

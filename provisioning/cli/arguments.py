@@ -85,9 +85,10 @@ def add_scenario(parser: argparse.ArgumentParser, **options: Any) -> None:  # no
     parser.add_argument("scenario", **options)
 
 
-def add_changes(parser: argparse.ArgumentParser) -> None:
-    """Add the options that change a scenario for one run: --ticks, --seed, --algorithm, --set."""
-    add_ticks(parser)
+def add_changes(parser: argparse.ArgumentParser, *, ticks: bool = True) -> None:
+    """Add the options that change a scenario for one run: --seed, --algorithm, --set, and with `ticks` --ticks."""
+    if ticks:
+        add_ticks(parser)
     parser.add_argument(
         "--seed",
         type=whole_number(0, MAX_SEED),

@@ -53,7 +53,7 @@ class SiteStatus:
         return {
             **{name: value for name, value in asdict(self).items() if name != "tick"},
             "tick": None if tick is None else tick.tick,
-            "ticks": None if tick is None else tick.tick + 1 + tick.ticks_left,
+            "ticks": None if tick is None or tick.endless else tick.tick + 1 + tick.ticks_left,
             "phase": None if tick is None else str(tick.phase),
             "mode": None if tick is None else str(tick.mode),
             "paused": tick is not None and tick.paused,

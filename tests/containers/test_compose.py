@@ -38,6 +38,13 @@ def test_images_are_pinned(name: str) -> None:
 
 
 @every_service
+def test_everything_returns_after_a_restart_of_the_machine(name: str) -> None:
+    """A container with `on-failure` that the engine has stopped stays stopped."""
+    expected = {"unless-stopped", "${RESTART:-unless-stopped}"} if name not in ONE_SHOT else {"on-failure"}
+    assert SERVICES[name]["restart"] in expected
+
+
+@every_service
 def test_services_are_hardened(name: str) -> None:
     service = SERVICES[name]
     assert service["user"] == "${GRIDFLEET_UID:-10001}:${GRIDFLEET_GID:-10001}"

@@ -41,7 +41,9 @@ from gridfleet.broker.protocol.messages.charging import (
     Release,
 )
 from gridfleet.broker.protocol.messages.clock import (
+    ENDLESS_TICKS,
     MAX_OUTAGE_S,
+    MAX_TICKS,
     PHASE_INDEX,
     PHASES,
     Control,
@@ -103,6 +105,7 @@ from gridfleet.broker.protocol.messages.trust import (
 
 __all__ = [
     "ACCOUNTS",
+    "ENDLESS_TICKS",
     "ID_PATTERN",
     "INCIDENT_KINDS",
     "KIND_PATTERN",
@@ -112,6 +115,7 @@ __all__ = [
     "MAX_PACKAGES",
     "MAX_SCALE",
     "MAX_SHORT_TEXT",
+    "MAX_TICKS",
     "NO_LIMITS",
     "OUT_OF_SERVICE",
     "PHASES",

@@ -20,6 +20,10 @@ from gridfleet.broker.protocol.messages.base import (
     TimeMs,
 )
 
+MAX_TICKS: Final = 1_000_000
+"""The most ticks of a run that ends by itself."""
+ENDLESS_TICKS: Final = 100 * MAX_TICKS
+"""The ticks of a run that goes on until the clock is stopped: 2 850 years."""
 MAX_OUTAGE_S: Final = 60
 """The longest outage that an operator may order as a drill, in real seconds."""
 
@@ -100,6 +104,16 @@ class Tick(Message):
     """The highest revision of a control that is in force: a restarted clock applies only newer ones."""
     resumptions: Serial = 0
     """How many clocks have resumed this run one after another: of two at the same instant, the later one ends."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether its run goes on until the clock is stopped."""
+        return self.ticks_left > MAX_TICKS
+
+    @property
+    def count_text(self) -> str:
+        """How far the run is, as people count: `5 of 120`; `5` for a run without an end."""
+        return f"{self.tick + 1}" if self.endless else f"{self.tick + 1} of {self.tick + 1 + self.ticks_left}"
 
 
 @frozen

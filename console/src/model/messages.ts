@@ -11,6 +11,7 @@ export const MAX_PAYLOAD_BYTES = 20_480;
 export const BATCH_VERSION = '1';
 export const MAX_BATCH_MESSAGES = 500;
 export const TICK_MS = 900_000;
+export const MAX_TICKS = 1_000_000;
 export const OUT_OF_SERVICE = 'out of service';
 export const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$/;
 

@@ -1,16 +1,19 @@
 """`gridfleet site clock`: runs the clock of a site as a separate process."""
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole_number
+from gridfleet.provisioning.cli.arguments import MAX_TICKS, add_changes, add_log, add_scenario, whole_number
 from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
+if TYPE_CHECKING:
+    from gridfleet.devices.config.scenario import Scenario
+
 HELP: Final = "run the clock of a site; its devices run in other processes"
 DESCRIPTION: Final = (
-    "Publish the ticks and phases of a site up to the scenario's last tick. The clock starts when all devices of\n"
+    "Publish the ticks and phases of a site until stopped, or for --ticks. The clock starts when all devices of\n"
     "the scenario are online, or after --wait. A clock that is started again after a failure continues with\n"
     "the tick that the broker retained, in the same mode and with the same settings. A site has one clock: of two,\n"
     "the one that is behind ends with an error."
@@ -18,7 +21,9 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet site clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
     "gridfleet site clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
+    "gridfleet site clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2 --ticks 96",
 )
+ENDLESS: Final = "endless"
 WAIT_S: Final = 60
 MAX_WAIT_S: Final = 86_400
 
@@ -26,7 +31,14 @@ MAX_WAIT_S: Final = 86_400
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `site clock`."""
     add_scenario(parser)
-    add_changes(parser)
+    add_changes(parser, ticks=False)
+    parser.add_argument(
+        "--ticks",
+        type=_ticks_or_endless,
+        metavar="N",
+        help=f"number of ticks of 15 simulated minutes, or {ENDLESS}: until the clock is stopped (default: that of "
+        f"--set ticks=N; else {ENDLESS}, or with recorded weather the scenario's, for which the weather lasts)",
+    )
     add_broker(parser)
     add_clock_options(parser)
     parser.add_argument(
@@ -62,13 +74,19 @@ def execute(arguments: argparse.Namespace) -> int:
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
+    is_given = bool(arguments.ticks) or any(
+        change.partition("=")[0] == "ticks" for change in arguments.changes
+    )
+    if arguments.ticks == 0:
+        arguments.ticks = None
     fleet = Fleet(scenario_from_arguments(arguments))
+    ticks = _ticks(fleet.scenario, is_given=is_given)
     has_register = fleet.register is not None and arguments.secrets is not None
     enrolled = EnrolledLimits(Path(arguments.secrets)) if has_register else nobody
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = run_clock(
             fleet,
-            fleet.clock(Mode(mode), seconds_per_tick, epoch=new_epoch()),
+            fleet.clock(Mode(mode), seconds_per_tick, ticks, epoch=new_epoch()),
             address,
             credentials=credentials,
             fresh=arguments.fresh,
@@ -80,3 +98,16 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     report("the last tick is finished" if finished else "stopped; start it again to continue")
     return ExitCode.SUCCESS
+
+
+def _ticks_or_endless(text: str) -> int:
+    """Convert the text of --ticks to a number; 0 stands for a run without an end."""
+    return 0 if text == ENDLESS else whole_number(1, MAX_TICKS)(text)
+
+
+def _ticks(scenario: "Scenario", *, is_given: bool) -> int:
+    """Return how many ticks the clock publishes: without an end, unless a number is given or the weather ends."""
+    from gridfleet.broker.protocol.messages import ENDLESS_TICKS
+
+    ends = is_given or scenario.weather.source != "synthetic"
+    return scenario.ticks if ends else ENDLESS_TICKS

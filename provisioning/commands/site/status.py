@@ -83,7 +83,7 @@ def _site_lines(status: "SiteStatus") -> list[str]:
         when = "no tick"
     else:
         paused = ", paused" if tick.paused else ""
-        ticks = f"tick {tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"
+        ticks = f"tick {tick.count_text}"
         when = f"{ticks}, phase {step_text(tick.phase)}, mode {tick.mode}{paused}"
     if status.finished:
         when += ", the run has ended"

@@ -2,7 +2,7 @@
 
 import { outOfService, type Device } from '../../model/devices';
 import { describeControl, SCALES, settingName } from '../../model/event-log';
-import { SETTING_LIMITS, type ClockState, type Control } from '../../model/messages';
+import { MAX_TICKS, SETTING_LIMITS, type ClockState, type Control } from '../../model/messages';
 import type { Site } from '../../model/site';
 import { put } from '../panels';
 import { confirmed } from './confirm';
@@ -215,7 +215,8 @@ export class Controls {
     this.setField(this.mode, 'mode', clock?.mode ?? tick.mode);
     const seconds = clock?.seconds_per_tick || tick.seconds_per_tick;
     this.setField(this.seconds, 'seconds_per_tick', seconds ? String(seconds) : '');
-    this.setField(this.ticks, 'ticks', String(clock?.ticks ?? tick.tick + 1 + tick.ticks_left));
+    const ticks = clock?.ticks ?? tick.tick + 1 + tick.ticks_left;
+    this.setField(this.ticks, 'ticks', ticks > MAX_TICKS ? '' : String(ticks)); // empty: until the clock is stopped
     const settings = clock?.settings ?? tick.settings;
     offer(this.algorithm, [...(this.site.facts?.offer_rankings ?? []), settings.algorithm]);
     offer(this.rule, [...(this.site.facts?.clearing_rules ?? []), settings.clearing_rule]);

@@ -2,7 +2,7 @@
 
 import { clockText, dayText, kw, plain, price } from '../../format';
 import { balanceWords, energyFlow } from '../../model/energy-flow';
-import { STEPS } from '../../model/messages';
+import { MAX_TICKS, STEPS, type Tick } from '../../model/messages';
 import type { Site } from '../../model/site';
 import { put } from '../panels';
 import { nameOfRole } from '../roles';
@@ -10,6 +10,10 @@ import { FlowBar } from './flow-bar';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 const STEP_NAMES = [...new Map(Object.values(STEPS).map(([number, name]) => [number, name]))].sort(([a], [b]) => a - b);
+
+/** How far the run is: `5 of 120`; `5` for a run that goes on until the clock is stopped. */
+const countText = (tick: Tick): string =>
+  tick.ticks_left > MAX_TICKS ? plain(tick.tick + 1) : `${plain(tick.tick + 1)} of ${plain(tick.tick + 1 + tick.ticks_left)}`;
 
 export class Now {
   private readonly bar = new FlowBar();
@@ -36,7 +40,7 @@ export class Now {
     this.bar.show(site, flow);
     put('now-price', totals?.soldWh ? price(totals.meanPrice) : '–');
     put('now-lowest', totals?.soldWh ? `lowest ${price(totals.lowestPrice)}` : 'nothing sold');
-    put('now-tick', tick ? `${plain(tick.tick + 1)} of ${plain(tick.tick + 1 + tick.ticks_left)}` : '–');
+    put('now-tick', tick ? countText(tick) : '–');
     put('now-time', tick ? `${dayText(tick.simulated_ms)}, ${clockText(tick.simulated_ms)}` : '–');
     let online = 0;
     for (const device of devices.all.values()) if (device.online) online += 1;
