@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Final, NamedTuple
 
 from benchmarks.late_recorder import LONGEST_WAY_S, LateRecorder, Reception
-from gridfleet.broker.protocol.messages import Suspension
+from gridfleet.broker.protocol.messages import Message, State, Suspension
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.devices.config.scenario import load
@@ -118,6 +118,8 @@ class Result(NamedTuple):
     suspended: list[tuple[str, Suspension]]
     avoided: set[tuple[str, str]]
     """(device, the one that has lied to it as it sees it)."""
+    suspected: set[tuple[str, str]]
+    """(device, the one that it avoids for a time, because of promises that the network broke)."""
 
     @property
     def accuses(self) -> bool:
@@ -133,6 +135,11 @@ def audit(mix: Mix, liars: Sequence[LyingDevice] = ()) -> Result:
     auditor = Auditor(exact=False, clock_skew_ms=round(skew_s * 1000))
     recorder = LateRecorder(auditor, mix.reception, mix.number)
     avoided: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
+
+    def note_account(_now_ms: int, _scope: str, sender: str, message: Message) -> None:
+        if isinstance(message, State):
+            reported.update((sender, partner) for partner in message.avoids)
 
     def note_avoided(running: Simulation) -> bool:
         for device in running.fleet.ids:
@@ -144,11 +151,11 @@ def audit(mix: Mix, liars: Sequence[LyingDevice] = ()) -> Result:
         seed=mix.number,
         ticks=mix.ticks,
         faults=Faults.model_validate(mix.faults),
-        receivers=(recorder.receive,),
+        receivers=(recorder.receive, note_account),
         judge=recorder.judgements,
         liars=liars,
     ).run(note_avoided)
-    return Result(recorder.finish(), recorder.lies, recorder.suspensions, avoided)
+    return Result(recorder.finish(), recorder.lies, recorder.suspensions, avoided, reported - avoided)
 
 
 def _audited(mix: Mix) -> tuple[Mix, Result]:
@@ -162,6 +169,10 @@ def results(mixes: Sequence[Mix], jobs: int) -> Iterator[tuple[Mix, Result]]:
         return
     with ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(_audited, mixes, chunksize=4)
+
+
+def _group(device: str) -> str:
+    return device.rpartition("-")[0]
 
 
 def _print_accusations(mix: Mix, result: Result) -> None:
@@ -195,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checked: Counter[str] = Counter()
     breaches: Counter[str] = Counter()
     lies: Counter[str] = Counter()
+    suspected: Counter[str] = Counter()
     suspended = avoided = 0
     mixes = [mix_of(number) for number in range(options.first, options.first + options.runs)]
     if options.recorder_loss:
@@ -207,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lies += result.lies
         suspended += len(result.suspended)
         avoided += len(result.avoided)
+        suspected.update(" by ".join(map(_group, reversed(pair))) for pair in result.suspected)
         if (
             result.lies
             or result.suspended
@@ -216,6 +229,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_accusations(mix, result)
     print(
         f"\n{options.runs} runs: {lies.total()} accusations, {suspended} suspensions, {avoided} devices avoided"
+    )
+    print(
+        "suspected for a time:", ", ".join(f"{count} {pair}" for pair, count in suspected.items()) or "nobody"
     )
     print("\n| invariant | checked | breaches |\n| --- | ---: | ---: |")
     for name, count in checked.items():

@@ -27,7 +27,8 @@ SETTLED_TICKS: Final = 8
 """Energy that is still unsettled so many ticks after both sides are online is a breach; half of them are for lost
 messages."""
 DEBT_TICKS: Final = 4
-"""A producer passes over who has left an award unanswered for so many ticks: see docs/trust.md."""
+"""A producer may pass over a buyer for a day, from so many ticks after an award was left unanswered: see docs/trust.md.
+"""
 REMINDED_TICKS: Final = 96
 """For so many of its own ticks a producer may ask for a receipt, and a consumer can repeat it."""
 
@@ -135,10 +136,10 @@ class MarketAudit:
         return Pricing(window.rule, specification, window.supply_price, complete=self._exact and steady)
 
     def _owed(self, tick: int) -> set[str]:
-        """Return the producers that may pass over buyers because these have left their awards unanswered."""
+        """Return the producers that may pass over buyers because these have not answered awards within the tick."""
         owed: set[str] = set()
         for then in [then for then in self._left_unsettled if then <= tick - DEBT_TICKS]:
-            if then < tick - REMINDED_TICKS:
+            if then < tick - REMINDED_TICKS - DEBT_TICKS:
                 del self._left_unsettled[then]
             else:
                 owed |= self._left_unsettled[then]

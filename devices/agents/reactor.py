@@ -76,8 +76,8 @@ class Reactor(Seller):
         return [(sender, message)]
 
     def believed_packages(self, buyer: str, packages: Packages, lie: str) -> Packages:
-        """Return what a buyer asks for; nothing from who owes receipts, besides what every seller refuses."""
-        if buyer in self.selling.debtors:
+        """Return what a buyer asks for; nothing from who is passed over, besides what every seller refuses."""
+        if buyer in self.selling.passed_over:
             self.refuse("avoided")
             return ()
         return super().believed_packages(buyer, packages, lie)

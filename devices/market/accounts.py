@@ -1,5 +1,6 @@
 """The account of one tick: what a producer has sold, or what a consumer has bought."""
 
+from collections.abc import KeysView
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +40,7 @@ class Sales:
         "reminded",
         "sold_wh",
         "tick",
+        "unjudged",
     )
 
     def __init__(self, tick: int, energy_wh: int = 0) -> None:
@@ -50,7 +52,19 @@ class Sales:
         self.open_awards: dict[tuple[str, int], OpenAward] = {}
         self.reminded = 0
         """The number of later ticks in which it has asked for the missing receipts."""
+        self.unjudged: frozenset[str] = frozenset()
+        """Buyers that have not answered within the tick, and of whom it is not known yet whether they refuse."""
         self._serials: dict[str, int] = {}
+
+    @property
+    def buyers(self) -> KeysView[str]:
+        """Who was awarded anything in the tick."""
+        return self._serials.keys()
+
+    @property
+    def unanswered(self) -> frozenset[str]:
+        """Who has not answered every award."""
+        return frozenset(award.consumer for award in self.open_awards.values())
 
     @property
     def unsold_wh(self) -> int:

@@ -34,9 +34,11 @@ class Reputation:
     (False, True, True)
     """
 
-    __slots__ = ("_encounters",)
+    __slots__ = ("_credit", "_encounters")
 
-    def __init__(self) -> None:
+    def __init__(self, credit: int = 0) -> None:
+        """`credit` is how many promises a partner counts as having kept before the first encounter."""
+        self._credit = credit
         self._encounters = _NO_ENCOUNTERS
 
     def clear(self) -> None:
@@ -55,8 +57,12 @@ class Reputation:
         if partner not in self._encounters:
             return True
         encounters = self._fresh(partner, tick)
-        kept = sum(encounter.kept for encounter in encounters)
-        return (kept + 1) * 10 >= (len(encounters) + 2) * MIN_TENTHS
+        kept = sum(encounter.kept for encounter in encounters) + self._credit
+        return (kept + 1) * 10 >= (len(encounters) + self._credit + 2) * MIN_TENTHS
+
+    def has_broken(self, partner: str, tick: int) -> bool:
+        """Whether a partner has broken a promise within a day."""
+        return any(not encounter.kept for encounter in self._fresh(partner, tick))
 
     def avoided(self, tick: int) -> tuple[str, ...]:
         """Return the partners that are not trusted, sorted."""

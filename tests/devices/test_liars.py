@@ -176,6 +176,34 @@ def refuses(lying: Log, _honest: Log) -> bool:
     return {each.lots for each in lying.of(liar_of(lying), Receipt)} == {()}
 
 
+def refuses_late(lying: Log, honest: Log) -> bool:
+    """Every answer is a refusal, in the tick after the award's."""
+    liar = liar_of(lying)
+    answers = [
+        (now_ms, message)
+        for now_ms, _, sender, message in lying.messages
+        if isinstance(message, Receipt) and sender == liar
+    ]
+    start_ms = lying.messages[0][0]
+    ticks = [(now_ms - start_ms) // TICK_MS - message.tick for now_ms, message in answers]
+    return (
+        len(honest.of(liar, Receipt)) > 0
+        and set(ticks) == {1}
+        and not any(message.lots for _, message in answers)
+    )
+
+
+def awards_late(lying: Log, honest: Log) -> bool:
+    """Every award comes in the tick after its own; the supplies are true."""
+    start_ms = lying.messages[0][0]
+    late = [
+        (now_ms - start_ms) // TICK_MS - message.tick
+        for now_ms, _, sender, message in lying.messages
+        if isinstance(message, Award) and sender == "turbine-1"
+    ]
+    return min(late, default=0) == 1 and lying.of("turbine-1", Supply) == honest.of("turbine-1", Supply)
+
+
 def gives_no_receipt(lying: Log, _honest: Log) -> bool:
     liar = liar_of(lying)
     return len(lying.to(liar, Award)) > 0 and not lying.of(liar, Receipt)
@@ -340,11 +368,13 @@ def colludes(lying: Log, _honest: Log) -> bool:
 DOES: Final[dict[str, Callable[[Log, Log], bool]]] = {
     "announce": announces,
     "withhold": withholds,
+    "award-late": awards_late,
     "steal": steals,
     "oversell": oversells,
     "bid-everything": leaves_unanswered,
     "bid-and-refuse": bids_and_refuses,
     "refuse-awards": refuses,
+    "refuse-late": refuses_late,
     "no-receipt": gives_no_receipt,
     "double-receipt": receipts_twice,
     "altered-receipt": alters_receipts,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from gridfleet.broker.protocol.messages import (
+    MAX_AVOIDED,
     Award,
     Bid,
     Message,
@@ -26,9 +27,11 @@ from gridfleet.devices.market.packages import total_wh
 from gridfleet.devices.market.receipts import ReceiptHistory
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.plugins import PluginError
+from gridfleet.devices.trust.punctuality import Punctuality, most_in_time
 
 MAX_AWARDS: Final = 64
 """One producer's awards to one consumer in one tick; an honest one needs two or three."""
+_BEFORE_IMPORT: Final = frozenset(Phase) - {Phase.IMPORT, Phase.SETTLE}
 
 
 class BuyingSide:
@@ -38,9 +41,13 @@ class BuyingSide:
         "_agent",
         "_attempts",
         "_bought_from",
+        "_last_sellers",
+        "_postponed",
         "_reactor",
         "_reactor_price",
         "_receipt_history",
+        "_sellers",
+        "avoided",
         "prices",
         "purchases",
     )
@@ -56,12 +63,24 @@ class BuyingSide:
         self._attempts = 0
         self._bought_from: dict[str, int] = {}
         """What it has bought in this tick of whom, Wh."""
+        self._sellers = Punctuality()
+        """Who awards in time."""
+        self._last_sellers: tuple[str, ...] = ()
+        """Who has awarded in time in the tick before."""
+        self.avoided: frozenset[str] = frozenset()
+        """Whose awards it answers last in this tick, because they often came too late."""
+        self._postponed: dict[tuple[str, int], Award] = {}
+        """(seller, serial) -> an award of who is avoided, until the import phase."""
         self.purchases = Purchases(-1)
 
     def on_new_run(self) -> None:
         """Forget what was bought under the tick numbers of an earlier run."""
         self.purchases = Purchases(-1)
         self._receipt_history = ReceiptHistory()
+        self._sellers.clear()
+        self._last_sellers = ()
+        self.avoided = frozenset()
+        self._postponed = {}
         self.stop_waiting()
 
     def bid(self, packages: tuple[Package, ...]) -> Out:
@@ -69,6 +88,11 @@ class BuyingSide:
         agent = self._agent
         self._receipt_history.keep(self.purchases)
         self.stop_waiting()
+        if agent.trust.enabled:
+            self._last_sellers = self._sellers_in_time()
+            self._sellers.note_kept(self._last_sellers, agent.tick)
+            self.avoided = self._sellers.avoided(agent.tick)
+        self._postponed = {}
         self._bought_from = {}
         self.purchases = Purchases(agent.tick, packages, pays_bid=_pays_bid(agent.tick_message.settings))
         return [(agent.cell, Bid(agent.tick, packages))]
@@ -80,11 +104,15 @@ class BuyingSide:
         return [(agent.cell, Residual(agent.tick, packages))] if packages else NOTHING
 
     def request_import(self, now_ms: int) -> Out:
-        """Ask the reactor for what is still missing and bid at its price or above."""
+        """Answer the postponed awards, then ask the reactor for what is still missing and bid at its price or above."""
         if self.purchases.tick != self._agent.tick:
             return NOTHING
         self._attempts = 0
-        return self._request(now_ms)
+        if not self._postponed:
+            return self._request(now_ms)
+        postponed, self._postponed = self._postponed, {}
+        receipts = [(seller, self._answer(seller, award)) for (seller, _), award in sorted(postponed.items())]
+        return [*receipts, *self._request(now_ms)]
 
     def _request(self, now_ms: int) -> Out:
         """Send the request; repeat it a few times while no answer comes."""
@@ -110,12 +138,22 @@ class BuyingSide:
             return agent.refuse("early")
         if award.serial >= MAX_AWARDS:
             return agent.refuse("flood")
+        if agent.trust.enabled and (award.tick < purchases.tick or agent.tick_message.phase is Phase.SETTLE):
+            self._note_late(sender, award)
         if award.tick < purchases.tick:
             return self._repeat(sender, award, self._receipt_history.find(sender, award))
         if purchases.tick != agent.tick or agent.tick_message.phase is Phase.SETTLE:
             return self._repeat(sender, award, purchases.receipts.get((sender, award.serial)))
+        if sender in self.avoided and agent.tick_message.phase in _BEFORE_IMPORT:
+            self._postponed.setdefault((sender, award.serial), award)
+            return NOTHING
+        return [(sender, self._answer(sender, award))]
+
+    def _answer(self, sender: str, award: Award) -> Receipt:
+        """Accept and pay what is still needed of an award, or refuse what cannot be; return the receipt."""
+        agent, purchases = self._agent, self.purchases
         if agent.trust.enabled and not self._believes(sender, award):
-            return [(sender, purchases.refuse(sender, award))]
+            return purchases.refuse(sender, award)
         before_wh, before_neur = purchases.bought_wh, purchases.paid_neur
         receipt = purchases.accept(sender, award)
         agent.balance_neur -= purchases.paid_neur - before_neur
@@ -124,7 +162,23 @@ class BuyingSide:
         self._bought_from[sender] = self._bought_from.get(sender, 0) + bought_wh
         if sender == self._reactor:
             self.stop_waiting()
-        return [(sender, receipt)]
+        return receipt
+
+    def _sellers_in_time(self) -> tuple[str, ...]:
+        """Return who has awarded within the tick of `purchases`."""
+        return tuple({seller: None for seller, _ in self.purchases.receipts})
+
+    def _note_late(self, sender: str, award: Award) -> None:
+        """Note that the first copy of an award comes after its tick, where others have awarded in time."""
+        purchases, tick = self.purchases, self._agent.tick
+        if award.tick == purchases.tick:
+            in_time = self._sellers_in_time()
+        elif award.tick == purchases.tick - 1:
+            in_time = self._last_sellers
+        else:
+            return
+        if sender not in in_time and most_in_time(sender, in_time, ()):
+            self._sellers.note_broken(sender, award.tick, tick)
 
     def _believes(self, sender: str, award: Award) -> bool:
         """Return whether a seller can have what it awards: not more than it has announced, nor than its limit."""
@@ -181,6 +235,11 @@ class Buyer(Agent):
         listens = trust.enabled and not trust.announcements.complete
         supplies = [("supply", self.cell)] if listens else []
         return [*super().subscriptions(), ("award", self.id), *supplies]
+
+    def avoided(self) -> tuple[str, ...]:
+        """Return the devices that have lied to it, and the sellers whose awards it answers last."""
+        late = self.buying.avoided
+        return tuple(sorted({*super().avoided(), *late}))[:MAX_AVOIDED] if late else super().avoided()
 
     def packages_to_bid(self) -> tuple[Package, ...]:
         """Return the packages to bid for in this tick, indexed from 0."""

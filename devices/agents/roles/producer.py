@@ -22,7 +22,7 @@ from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.market.accounts import OpenAward
 from gridfleet.devices.market.cell_market import CellMarket
-from gridfleet.devices.market.clearing import CONSUMER, allocate, supply_order
+from gridfleet.devices.market.clearing import CONSUMER, Lot, allocate, supply_order
 from gridfleet.devices.market.clearing_rule import RuleError
 
 _MAX_EARLY: Final = 10_000
@@ -215,21 +215,28 @@ class Producer(Seller):
     def _sell(self, cell: str, market: CellMarket) -> list[tuple[str, Message]]:
         """Award the own share of the market of a cell; raise AgentError where the rule fails.
 
-        Who leaves awards unanswered is awarded nothing; the next bids get its share.
+        Who is passed over is awarded nothing; the next bids get its share.
         """
         try:
             lots = market.clear(self.id)
         except RuleError as error:
             raise self.selling.rule_error(error) from error
-        debtors = self.selling.debtors
-        if debtors:
-            owed_wh = sum(energy_wh for claim, energy_wh in lots if claim[CONSUMER] in debtors)
-            lots = [lot for lot in lots if lot[0][CONSUMER] not in debtors]
-            while owed_wh and (others := market.next_unserved(owed_wh)):
-                served = [lot for lot in others if lot[0][CONSUMER] not in debtors]
-                lots += served
-                owed_wh -= sum(energy_wh for _, energy_wh in served)
+        passed_over = self.selling.passed_over
+        if passed_over:
+            withheld_wh = sum(energy_wh for claim, energy_wh in lots if claim[CONSUMER] in passed_over)
+            lots = [lot for lot in lots if lot[0][CONSUMER] not in passed_over]
+            lots += self._next_lots(market, withheld_wh)
         return self.selling.sell(cell, market.awards(lots))
+
+    def _next_lots(self, market: CellMarket, energy_wh: int) -> list[Lot]:
+        """Return the next unserved bids of a market for so much energy, without those of who is passed over."""
+        passed_over = self.selling.passed_over
+        lots: list[Lot] = []
+        while energy_wh and (found := market.next_unserved(energy_wh)):
+            served = [lot for lot in found if lot[0][CONSUMER] not in passed_over]
+            lots += served
+            energy_wh -= sum(part_wh for _, part_wh in served)
+        return lots
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
@@ -239,7 +246,7 @@ class Producer(Seller):
         if over or self.market.tick != self.tick:
             return NOTHING
         market = self.market if at_home else self._market_of(award.market)
-        return self.selling.sell(award.market, market.awards(market.next_unserved(award.energy_wh)))
+        return self.selling.sell(award.market, market.awards(self._next_lots(market, award.energy_wh)))
 
     # --- surplus and exchange: the unsold energy of the own cell, for the neighbouring cells --------------
 

@@ -7,6 +7,7 @@ hold one; it has no slots of its own, so an agent may be a `Buyer` as well.
 from typing import ClassVar, Final
 
 from gridfleet.broker.protocol.messages import (
+    MAX_AVOIDED,
     Correction,
     Message,
     Package,
@@ -23,6 +24,7 @@ from gridfleet.devices.market.clearing_rule import ClearingRule, RuleError
 from gridfleet.devices.market.packages import take_up_to
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.plugins import PluginError
+from gridfleet.devices.trust.punctuality import Punctuality, most_in_time
 
 DEBT_TICKS: Final = 4
 """Who has not answered an award for so many of the seller's ticks is awarded nothing more until it does."""
@@ -36,15 +38,29 @@ _NOBODY: Final = frozenset[str]()
 class SellingSide:
     """What an agent sells in a tick, to whom, and the open awards of earlier ticks."""
 
-    __slots__ = ("_agent", "_attempts", "_unsettled", "debtors", "rule", "rule_fault", "sales")
+    __slots__ = (
+        "_agent",
+        "_attempts",
+        "_buyers",
+        "_unsettled",
+        "avoided",
+        "passed_over",
+        "rule",
+        "rule_fault",
+        "sales",
+    )
 
     def __init__(self, agent: "Seller") -> None:
         self._agent = agent
         self._attempts = 0
         self._unsettled: dict[int, Sales] = {}
         self.sales = Sales(-1)
-        self.debtors: frozenset[str] = _NOBODY
-        """Buyers that have left an award unanswered for DEBT_TICKS."""
+        self._buyers = Punctuality()
+        """Who answers awards in time."""
+        self.avoided: frozenset[str] = _NOBODY
+        """Who has often refused awards too late, or not answered them at all."""
+        self.passed_over: frozenset[str] = _NOBODY
+        """Who is awarded nothing in this tick: who is avoided, or has left an award unanswered for DEBT_TICKS."""
         self.rule: ClearingRule | None = None
         """The clearing rule of the tick: that of its bid phase; None where it is not installed here."""
         self.rule_fault = ""
@@ -54,28 +70,58 @@ class SellingSide:
         """Forget what was sold under the tick numbers of an earlier run."""
         self.sales = Sales(-1)
         self._unsettled.clear()
+        self._buyers.clear()
+        self.avoided = self.passed_over = _NOBODY
         self.stop_waiting()
 
     def open_account(self, energy_wh: int) -> list[tuple[str, Message]]:
         """Open the account of a tick with this energy to sell; return reminders of the open awards of earlier ticks."""
         out: list[tuple[str, Message]] = []
-        if self.sales.open_awards:
-            self._unsettled[self.sales.tick] = self.sales
-        self.sales = Sales(self._agent.tick, energy_wh)
+        tick = self._agent.tick
+        self._close_account(tick)
+        self.sales = Sales(tick, energy_wh)
         self._find_rule()
         self.stop_waiting()
-        for tick in [*self._unsettled]:
-            old = self._unsettled[tick]
+        for old in [*self._unsettled.values()]:
             old.reminded += 1
+            if old.reminded == DEBT_TICKS:
+                for buyer in old.unjudged:
+                    self._buyers.note_broken(buyer, old.tick, tick)
+                old.unjudged = _NOBODY
             if old.reminded <= REMEMBERED_TICKS:
                 out += _reminders(old)
                 continue
-            del self._unsettled[tick]
+            del self._unsettled[old.tick]
             old.open_awards.clear()
             old.pending_wh = 0
             out.append(_correction(old))
-        self.debtors = self._debtors() if self._unsettled and self._agent.trust.enabled else _NOBODY
+        if self._agent.trust.enabled:
+            self.avoided = self._buyers.avoided(tick)
+            self.passed_over = self._debtors() | self.avoided
         return out
+
+    def _close_account(self, tick: int) -> None:
+        """Note who has answered every award of the last tick; who has not may still take all of it."""
+        sales = self.sales
+        if not sales.open_awards:
+            self._buyers.note_kept(sales.buyers, tick)
+            return
+        self._unsettled[sales.tick] = sales
+        if self._agent.trust.enabled:
+            late = sales.unanswered
+            in_time = sales.buyers - late
+            self._buyers.note_kept(in_time, tick)
+            sales.unjudged = frozenset(buyer for buyer in late if most_in_time(buyer, in_time, late))
+
+    def _judge_late(self, sales: Sales, buyer: str, refused_wh: int, tick: int) -> None:
+        """Judge a receipt that comes after its tick: what is refused then nobody else could buy."""
+        if buyer not in sales.unjudged or (not refused_wh and buyer in sales.unanswered):
+            return
+        sales.unjudged -= {buyer}
+        if refused_wh:
+            self._buyers.note_broken(buyer, sales.tick, tick)
+        else:
+            self._buyers.note_kept((buyer,), tick)
 
     def _debtors(self) -> frozenset[str]:
         """Return who has left an award of DEBT_TICKS ago or earlier unanswered."""
@@ -180,8 +226,10 @@ class SellingSide:
         agent, sales = self._agent, self._unsettled.get(receipt.tick)
         if sales is None:
             return agent.refuse("stale")
-        if self._settle(sales, sender, receipt) is None:
+        award = self._settle(sales, sender, receipt)
+        if award is None:
             return agent.refuse("receipt")
+        self._judge_late(sales, sender, award.energy_wh, agent.tick)
         if not sales.open_awards:
             del self._unsettled[receipt.tick]
         return [_correction(sales)]
@@ -225,6 +273,11 @@ class Seller(Agent):
     def on_receipt(self, _scope: str, sender: str, receipt: Receipt, now_ms: int) -> Out:
         """Book a receipt."""
         return self.selling.on_receipt(sender, receipt, now_ms)
+
+    def avoided(self) -> tuple[str, ...]:
+        """Return the devices that have lied to it, and the buyers that often answer too late."""
+        late = self.selling.avoided
+        return tuple(sorted({*super().avoided(), *late}))[:MAX_AVOIDED] if late else super().avoided()
 
     def believed_packages(self, buyer: str, packages: Packages, lie: str) -> Packages:
         """Return what a buyer bids for; nothing from who is avoided, or bids beyond its limits, which is the `lie`."""

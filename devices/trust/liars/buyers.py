@@ -59,6 +59,16 @@ class RefusesAwards(Liar):
         return _refusal(sender, message) if isinstance(message, Award) else honest()
 
 
+class RefusesLate(Liar):
+    """Bids for what it needs, leaves awards unanswered in their tick, and refuses them in the next one."""
+
+    def receive(self, scope: str, sender: str, message: Message, now_ms: int, honest: Honest) -> Out:
+        """Refuse what the seller asks for again; by then nobody else can buy it."""
+        if not isinstance(message, Award):
+            return honest()
+        return _refusal(sender, message) if message.tick < self.agent.tick else NOTHING
+
+
 class GivesNoReceipt(Liar):
     """Takes the energy and gives no receipt for it."""
 
@@ -101,6 +111,9 @@ BID_AND_REFUSE: Final = Lie(
     "bid-and-refuse", BUYERS, "bids 256 x 10^9 kWh at 1000 EUR/kWh and refuses every award", BidsAndRefuses
 )
 REFUSE_AWARDS: Final = Lie("refuse-awards", BUYERS, "bids honestly and refuses every award", RefusesAwards)
+REFUSE_LATE: Final = Lie(
+    "refuse-late", BUYERS, "bids honestly and refuses every award one tick late", RefusesLate
+)
 NO_RECEIPT: Final = Lie("no-receipt", BUYERS, "takes energy and gives no receipt", GivesNoReceipt)
 DOUBLE_RECEIPT: Final = Lie(
     "double-receipt", BUYERS, "refuses each award and then takes it after all", ReceiptsTwice

@@ -6,11 +6,12 @@ from gridfleet.devices.plugins import Registry
 from gridfleet.devices.trust.liars.lie import Lie
 
 _MODULES: Final = {
-    "sellers": ("announce", "withhold", "steal", "oversell"),
+    "sellers": ("announce", "withhold", "award-late", "steal", "oversell"),
     "buyers": (
         "bid-everything",
         "bid-and-refuse",
         "refuse-awards",
+        "refuse-late",
         "no-receipt",
         "double-receipt",
         "altered-receipt",

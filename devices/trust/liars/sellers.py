@@ -44,6 +44,15 @@ class Withholder(Liar):
         return ((scope, message),)
 
 
+class AwardsLate(Liar):
+    """Announces its energy, and awards it when the tick is over."""
+
+    def alter(self, scope: str, message: Message, now_ms: int) -> Out:
+        """Drop awards of the present tick; the reminders of the next one are the first that a buyer receives."""
+        late = isinstance(message, Award) and message.tick == self.agent.tick
+        return NOTHING if late else ((scope, message),)
+
+
 class Announcer(Withholder):
     """Announces 10⁹ kWh, so that the market counts on it, and awards none of it."""
 
@@ -164,5 +173,6 @@ class Overseller(Reseller):
 
 ANNOUNCE: Final = Lie("announce", PRODUCERS, "announces 10^9 kWh and awards nothing", Announcer)
 WITHHOLD: Final = Lie("withhold", PRODUCERS, "announces its energy and awards nothing", Withholder)
+AWARD_LATE: Final = Lie("award-late", PRODUCERS, "awards its energy one tick late", AwardsLate)
 STEAL: Final = Lie("steal", PRODUCERS, "announces nothing, and awards every bid that it receives", Thief)
 OVERSELL: Final = Lie("oversell", PRODUCERS, "sells all that it announces to every buyer", Overseller)
