@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.protocol.messages import Verify
 
 SESSION_S: Final = 60
 """How long the broker keeps messages for an agent whose connection is lost, in seconds."""
@@ -33,6 +34,8 @@ class Login:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     renew: "Callable[[], Login] | None" = field(default=None, repr=False, compare=False)
     """Reads the login again, for secrets that were replaced; raises BrokerError where it cannot."""
+    verify: Verify | None = field(default=None, repr=False, compare=False)
+    """Checks what the site's CA has signed; None at a site without a CA."""
 
 
 NO_LOGIN: Final = Login()
@@ -50,7 +53,12 @@ class PersistentSession:
 
 
 class Credentials(Protocol):
-    """Gives each client of a site its login."""
+    """Gives each client of a site its login, and checks what the site has signed."""
+
+    @property
+    def verify(self) -> Verify | None:
+        """Checks what the site's CA has signed; None at a site without a CA."""
+        ...
 
     def login(self, client_id: str) -> Login:
         """Return a client's login; raise BrokerError where there is none."""
@@ -59,6 +67,8 @@ class Credentials(Protocol):
 
 class _AddressCredentials:
     """Every client logs in with the user name and password of the broker's address, if it has any."""
+
+    verify = None
 
     def login(self, client_id: str) -> Login:  # noqa: ARG002 - the protocol's signature
         """Return a login without a user name."""

@@ -14,7 +14,16 @@ from typing import Final
 from gridfleet.broker.errors import FormerRunError, GridFleetError, OutdatedError, PayloadError, TopicError
 from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import decode, split_epoch
-from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State, Suspension, Tick
+from gridfleet.broker.protocol.messages import (
+    FleetPresence,
+    Message,
+    Presence,
+    Registration,
+    State,
+    Suspension,
+    Tick,
+    Verify,
+)
 from gridfleet.broker.protocol.presence_registry import PresenceRegistry
 from gridfleet.broker.protocol.quota import FLOOD_ERROR, Quota
 from gridfleet.broker.protocol.senders import WRONG_SENDER, check_sender
@@ -27,6 +36,9 @@ from gridfleet.broker.protocol.topics import (
     parse_batch_topic,
     parse_topic,
 )
+
+WRONG_SIGNATURE: Final = "signature"
+"""The reason by which registrations are refused that the site's CA has not signed."""
 
 MessageReceiver = Callable[[int, str, str, Message], None]
 """Called with every message of a site: simulated time in ms, scope, sender, message."""
@@ -44,6 +56,7 @@ class SiteDecoder:
         "_addresses",
         "_batch_prefix",
         "_last",
+        "_verify",
         "epoch",
         "former",
         "presences",
@@ -51,9 +64,13 @@ class SiteDecoder:
         "stated_epoch",
     )
 
-    def __init__(self, site: str, epoch: int = -1) -> None:
-        """`epoch` is that of the present run, where it is known before the clock's first tick."""
+    def __init__(self, site: str, verify: Verify | None = None, epoch: int = -1) -> None:
+        """`verify` checks the signatures of the site's CA; None believes unsigned registrations.
+
+        `epoch` is that of the present run, where it is known before the clock's first tick.
+        """
         self.site = site
+        self._verify = verify
         self.epoch = epoch
         """The epoch of the present run; what states a lower one is dropped. -1 before the first tick."""
         self.stated_epoch: int | None = None
@@ -143,6 +160,8 @@ class SiteDecoder:
         if isinstance(message, Presence | State) and address.scope != message.scope:
             detail = f"scope {message.scope} by the payload, {address.scope} by the topic"
             raise PayloadError(message.TYPE, WRONG_SENDER, detail)
+        if isinstance(message, Registration):
+            self._check_signature(address, message)
         if isinstance(message, Presence):
             if subscribed_s is not None and self.presences.is_overtaken(
                 address.sender, message, subscribed_s
@@ -161,6 +180,13 @@ class SiteDecoder:
             self.former += 1
         else:
             on_refused(topic, error)
+
+    def _check_signature(self, address: Address, registration: Registration) -> None:
+        """Raise PayloadError for a registration that the site's CA has not signed, where the CA is known."""
+        signed = registration.signed_bytes(self.site, address.scope)
+        if self._verify is not None and not self._verify(signed, registration.signature):
+            detail = f"that of {address.scope} is not signed by the site's CA"
+            raise PayloadError(registration.TYPE, WRONG_SIGNATURE, detail)
 
     def _note_device(self, address: Address, presence: Presence) -> Presence:
         noted = self.presences.note_device(address.sender, address.scope, presence)

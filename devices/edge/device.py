@@ -84,7 +84,8 @@ class Device:
         """The segment of the queue whose messages are published, but not acknowledged yet."""
         self._next_segment_s = 0.0
         self._waiting = 0
-        self.runner = _Runner(self.agent, loop, SiteDecoder(file.site), credentials, self.update_control)
+        decoder = SiteDecoder(file.site, credentials.verify)
+        self.runner = _Runner(self.agent, loop, decoder, credentials, self.update_control)
         channel = self.runner.connection
         if not isinstance(channel, Connection):
             raise TypeError(

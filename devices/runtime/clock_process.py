@@ -58,7 +58,7 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
     """
     with MqttLoop(address, schema=SCHEMA, max_wait_s=MAX_RECONNECT_S) as loop:
         on_loop(loop)
-        runner = ClockRunner(clock, loop, SiteDecoder(fleet.scenario.site), credentials)
+        runner = ClockRunner(clock, loop, SiteDecoder(fleet.scenario.site, credentials.verify), credentials)
         if not wait_online(loop, stop_requested, report):
             return False
         start_clock(loop, runner)

@@ -1,15 +1,15 @@
 """The fleet of a scenario: its cells, its weather, and its agents, each built from its id alone and always the same."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gridfleet.broker.protocol.messages import Facts, Mode, Role, Settings
+from gridfleet.broker.protocol.messages import Facts, Mode, Registration, Role, Settings
 from gridfleet.broker.protocol.topics import BUYERS, CLOCK_ID, PRODUCERS, WHOLE_SITE
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
-from gridfleet.devices.clock.agent import Clock
+from gridfleet.devices.clock.agent import NO_REGISTRATIONS, Clock
 from gridfleet.devices.clock.settings import SETTINGS, Event
 from gridfleet.devices.config.scenario import Group, Scenario
 from gridfleet.devices.config.scenario_series import loads_of, reactor_prices_of
@@ -17,7 +17,7 @@ from gridfleet.devices.config.scenario_tables import REACTOR_SITE
 from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.random_streams import RandomStream
-from gridfleet.devices.runtime.registrations import registrations_of
+from gridfleet.devices.runtime.registrations import registrations_of, signed_registrations
 from gridfleet.devices.trust.announcements import Announcements
 from gridfleet.devices.trust.liars.lying_agent import make_liar
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice, check_liars, check_ticks
@@ -138,11 +138,12 @@ class Fleet:
         ticks: int | None = None,
         epoch: int = 0,
         least_seconds_per_tick: float = 0.0,
+        signed: Mapping[str, Registration] = NO_REGISTRATIONS,
     ) -> Clock:
         """Build the clock; `ticks` overrides the scenario's, `epoch` numbers the run.
 
-        In lock-step a tick takes at least `least_seconds_per_tick`.
-
+        In lock-step a tick takes at least `least_seconds_per_tick`. `signed` are the entries that the site's CA has
+        signed, by device or prefix: those of them that state what the scenario says are published with their signature.
         Raises LiarError for a device that begins to lie after the run.
         """
         scenario = self.scenario
@@ -174,7 +175,7 @@ class Fleet:
             epoch=epoch,
             facts=self._facts(),
             reactor_prices=self._reactor_prices,
-            registrations=registrations_of(scenario) if scenario.trust.enabled else {},
+            registrations=signed_registrations(scenario, signed) if scenario.trust.enabled else {},
         )
 
     def _facts(self) -> Facts:

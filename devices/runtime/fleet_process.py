@@ -111,7 +111,7 @@ def run_devices(  # noqa: PLR0913 - everything that the command may choose
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
         on_loop(loop)
-        decoder = SiteDecoder(fleet.scenario.site)
+        decoder = SiteDecoder(fleet.scenario.site, credentials.verify)
         if mode is ConnectionMode.SHARED:
             channels: ChannelFactory = SharedConnection(
                 loop, decoder, process_id, credentials.login(process_id)

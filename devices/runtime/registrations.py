@@ -1,5 +1,6 @@
 """The site's register: an entry for each group of a scenario's devices, and for a device with a file of its own."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gridfleet.broker.protocol.messages import MAX_SCALE, Limits, Registration
@@ -21,6 +22,13 @@ def registrations_of(scenario: Scenario) -> dict[str, Registration]:
                 limits = replace(limits, buys_wh=most_wh)
             registrations[group.prefix] = Registration(group.settings.count, limits)
     return registrations
+
+
+def signed_registrations(scenario: Scenario, signed: Mapping[str, Registration]) -> dict[str, Registration]:
+    """Return a scenario's entries, with the site's signature where it has signed the same devices and limits."""
+    entries = registrations_of(scenario)
+    same = {name for name, entry in entries.items() if name in signed and signed[name].states(entry)}
+    return {name: signed[name] if name in same else entry for name, entry in entries.items()}
 
 
 def limits_of_device(device: DeviceFile) -> Limits:

@@ -1,7 +1,7 @@
 """Runs a whole site in one process on a broker: the clock, every device on its own connection, and a listener."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from gridfleet.broker.address import BrokerAddress
@@ -11,9 +11,9 @@ from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credential
 from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
-from gridfleet.broker.protocol.messages import ClockState, Message, Mode
+from gridfleet.broker.protocol.messages import ClockState, Message, Mode, Registration
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.clock.agent import Clock
+from gridfleet.devices.clock.agent import NO_REGISTRATIONS, Clock
 from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
@@ -46,17 +46,23 @@ class SiteRun:
         discoverable: bool = False,
         on_gap: Callable[[], None] | None = None,
         judge: Judge | None = None,
+        signed: Mapping[str, Registration] = NO_REGISTRATIONS,
     ) -> None:
         """Prepare a run.
 
         In lock-step a tick takes at least `least_seconds_per_tick`, so that people can watch; the results are the same.
         `receivers` are called with every message; `on_gap` is called when they may have missed one. `judge` is asked
-        once a phase for suspensions by the run's auditor, which the listener publishes. `discoverable` publishes every
-        device to Home Assistant.
+        once a phase for suspensions by the run's auditor, which the listener publishes. `signed` are entries of
+        the register that the site's CA has signed. `discoverable` publishes every device to Home Assistant.
         """
         self.fleet = fleet
         self.clock: Clock = fleet.clock(
-            mode, seconds_per_tick, ticks, epoch=new_epoch(), least_seconds_per_tick=least_seconds_per_tick
+            mode,
+            seconds_per_tick,
+            ticks,
+            epoch=new_epoch(),
+            least_seconds_per_tick=least_seconds_per_tick,
+            signed=signed,
         )
         self._address = address
         self._receivers = (self._note_end, *receivers)
@@ -73,7 +79,7 @@ class SiteRun:
         message.
         """
         with MqttLoop(self._address, schema=SCHEMA) as loop:
-            decoder = SiteDecoder(self.fleet.scenario.site)
+            decoder = SiteDecoder(self.fleet.scenario.site, self._credentials.verify)
             credentials = self._credentials
             clock = ClockRunner(self.clock, loop, decoder, credentials)
             loop.wait_online(CONNECT_S)

@@ -35,7 +35,7 @@ class SiteClient:
 
         `purpose` is the beginning of the client id.
         """
-        self._decoder = SiteDecoder(site)
+        self._decoder = SiteDecoder(site, login.verify)
         self._quota = Quota(purpose, self._decoder.presences)
         self._on_message = on_message
         self._loop = MqttLoop(address, schema=SCHEMA)

@@ -41,6 +41,8 @@ def site_secrets(
     for more host names (`hosts`). Raises CommandError for a folder with other files in it.
     """
     from gridfleet.broker.credentials import SecretsFolder
+    from gridfleet.devices.runtime.registrations import registrations_of
+    from gridfleet.provisioning.site.register_file import read_register
     from gridfleet.provisioning.site.secrets import identities, make_secrets
     from gridfleet.provisioning.site.user_registry import with_enrolled
 
@@ -54,7 +56,15 @@ def site_secrets(
     own = SecretsFolder(folder / "secrets")
     users = with_enrolled(own, [*identities(fleet, processes=processes), *more_users])
     names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()
-    return make_secrets(own.path, fleet.scenario.site, users, host_names=sorted(names)), own, users
+    enrolled = {name: entry for name, entry in read_register(own).items() if not entry.devices}
+    done = make_secrets(
+        own.path,
+        fleet.scenario.site,
+        users,
+        host_names=sorted(names),
+        registrations=registrations_of(fleet.scenario) | enrolled,
+    )
+    return done, own, users
 
 
 def fleet_passwords(own: "SecretsFolder", fleet: "Fleet", processes: int) -> dict[str, bytes]:

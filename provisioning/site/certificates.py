@@ -3,6 +3,7 @@
 Keys are on the elliptic curve P-256: small, quick to make on a Pi, and supported by every TLS library.
 """
 
+import base64
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ class Authority:
         """Its own certificate and key."""
         return _issued(self._certificate, self._key)
 
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The key that checks its signatures."""
+        return self._key.public_key()
+
     def server(self, hosts: Sequence[str]) -> IssuedCertificate:
         """Return a certificate for a broker with these host names and addresses."""
         return self._sign(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, [_host(host) for host in hosts])
@@ -98,6 +104,10 @@ class Authority:
             revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
             builder = builder.add_revoked_certificate(revoked.build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def sign(self, data: bytes) -> str:
+        """Return the signature of bytes, in base64."""
+        return base64.b64encode(self._key.sign(data, ec.ECDSA(hashes.SHA256()))).decode()
 
     def _sign(
         self, name: str, purpose: x509.ObjectIdentifier, names: list[x509.GeneralName]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import SecretsFolder
-from gridfleet.broker.protocol.messages import Limits, Role
+from gridfleet.broker.protocol.messages import Limits, Registration, Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.processes.folder_users import folder_users
+from gridfleet.provisioning.site.register_file import read_register
 from gridfleet.provisioning.site.secrets import make_secrets
 from gridfleet.provisioning.site.user_registry import (
     IN_A_CELL,
@@ -78,12 +79,13 @@ def enrol(directory: Path, enrolment: Enrolment, site: str | None = None) -> Non
     known = registry.find(identity.name)
     users = registry.users if known is not None else (*registry.users, identity)
     rotate = (identity.name,) if known is not None else ()
-    make_secrets(directory, registry.site, users, rotate=rotate)
-    enrolled = (*(name for name in registry.enrolled if name != identity.name), identity.name)
-    limits = {name: each for name, each in registry.limits.items() if name != identity.name}
+    entries = read_register(folder)
+    entries.pop(identity.name, None)
     if enrolment.limits is not None:
-        limits[identity.name] = enrolment.limits
-    write_whole_registry(folder, replace(registry, users=users, enrolled=enrolled, limits=limits))
+        entries[identity.name] = Registration(0, enrolment.limits)
+    make_secrets(directory, registry.site, users, rotate=rotate, registrations=entries)
+    enrolled = (*(name for name in registry.enrolled if name != identity.name), identity.name)
+    write_whole_registry(folder, replace(registry, users=users, enrolled=enrolled))
 
 
 def revoke(directory: Path, name: str) -> UserRegistry:

@@ -15,9 +15,10 @@ from gridfleet.broker.access_control import BRIDGE_ID, ClientRole, Identity
 from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.errors import error_reason
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import Registration, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.site.register_file import of_users, read_register, write_register
 from gridfleet.provisioning.site.secret_files import write_secret
 from gridfleet.provisioning.site.user_registry import check_version, write_registry
 
@@ -80,11 +81,13 @@ def make_secrets(
     rotate: Collection[str] | None = (),
     host_names: Collection[str] = (),
     remove: Collection[str] = (),
+    registrations: Mapping[str, Registration] | None = None,
 ) -> str:
     """Create missing secrets, rotate those of the clients in `rotate` (None: all); return what was done, as text.
 
     `host_names` are further names and addresses of the broker for its certificate. The certificates of the clients in
-    `remove` are revoked and their files are deleted.
+    `remove` are revoked and their files are deleted. `registrations` are the entries of the site's register by device
+    or prefix (None: those that the folder has); the authority signs them.
     Raises CommandError for a folder that holds other files, or that cannot be written.
     """
     folder = SecretsFolder(directory)
@@ -108,6 +111,8 @@ def make_secrets(
         write_secret(folder.passwords, "".join(lines).encode())
         write_secret(folder.acl, access_rules(site, users).encode())
         write_registry(folder, site, users)
+        entries = read_register(folder) if registrations is None else registrations
+        write_register(folder, site, authority, of_users(entries, (user.name for user in users)))
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:
         problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"

@@ -5,12 +5,12 @@ The registry keeps both, so that access rules can be written again without eithe
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import REMEDY, SecretsFolder
-from gridfleet.broker.protocol.messages import Limits, Role
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
 
@@ -27,8 +27,6 @@ class UserRegistry:
     site: str
     users: tuple[Identity, ...]
     enrolled: tuple[str, ...]
-    limits: dict[str, Limits] = field(default_factory=dict)
-    """What an enrolled device may be believed in, by its device file; it counts before its group in the scenario."""
 
     def find(self, name: str) -> Identity | None:
         """Return the user of that name."""
@@ -83,9 +81,7 @@ def write_whole_registry(folder: SecretsFolder, registry: UserRegistry) -> None:
     """Write a registry atomically."""
     from pydantic import TypeAdapter
 
-    names = {user.name for user in registry.users}
-    limits = {name: registry.limits[name] for name in sorted(names & registry.limits.keys())}
-    ordered = replace(registry, enrolled=tuple(sorted(registry.enrolled)), limits=limits)
+    ordered = replace(registry, enrolled=tuple(sorted(registry.enrolled)))
     write_secret(folder.user_registry, TypeAdapter(UserRegistry).dump_json(ordered, indent=1) + b"\n")
 
 

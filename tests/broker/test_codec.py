@@ -116,7 +116,7 @@ WIRE: list[tuple[m.Message, str]] = [
         m.Registration(3, m.Limits(0, 5_000, 4_000_000, 80_000, 2, 150_000)),
         (
             '{"devices":3,"limits":{"sells_wh":0,"buys_wh":5000,"price_ueur_per_kwh":4000000,'
-            '"capacity_wh":80000,"ports":2,"power_w":150000}}'
+            '"capacity_wh":80000,"ports":2,"power_w":150000},"signature":""}'
         ),
     ),
     (

@@ -1,5 +1,7 @@
 """`gridfleet set` against a running site."""
 
+from functools import partial
+
 import pytest
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
@@ -38,6 +40,10 @@ def test_pause_step_and_resume(running: Running, broker: EmbeddedBroker) -> None
     wait_until(lambda: running.tick and running.tick.tick > held + 2)
 
 
+def is_past(running: Running, tick: int) -> bool:
+    return running.now.tick > tick
+
+
 def test_from_scaled_time_to_lockstep_and_back_nobody_is_late(
     running: Running, broker: EmbeddedBroker
 ) -> None:
@@ -45,8 +51,7 @@ def test_from_scaled_time_to_lockstep_and_back_nobody_is_late(
     clock = running.site.clock
     for mode in (Mode.LOCKSTEP, Mode.SCALED, Mode.LOCKSTEP):
         assert main(["set", f"mode={mode}", "--broker", broker.url]) == ExitCode.SUCCESS
-        changed = clock.tick
-        wait_until(lambda at=changed: running.now.tick > at + 2)
+        wait_until(partial(is_past, running, clock.tick + 2))
         assert running.now.mode is mode
         assert running.now.absent == ()
     assert clock.lockstep.late_phases == 0

@@ -19,8 +19,8 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.processes.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.certificates import revoked_in, serial_of
-from gridfleet.provisioning.site.enrolled_limits import EnrolledLimits
 from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, reload_brokers, revoke
+from gridfleet.provisioning.site.register_file import EnrolledDevices, read_register
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
 from tests.mosquitto.clients import Clients
@@ -211,13 +211,40 @@ def test_an_enrolled_device_is_believed_within_the_limits_of_its_file(
     secrets: Path, charger: Enrolment
 ) -> None:
     limits = Limits(buys_wh=9_000, capacity_wh=90_000, ports=3)
-    enrolled = EnrolledLimits(secrets)
+    enrolled = EnrolledDevices(secrets)
     assert enrolled() == {}
     enrol(secrets, replace(charger, limits=limits))
-    assert enrolled() == {charger.id: Registration(0, limits)}
+    (entry,) = enrolled().values()
+    assert entry.states(Registration(0, limits))
+    assert is_signed(secrets, charger.id, entry)
     assert enrolled() == {}
     enrol(secrets, replace(charger, limits=replace(limits, ports=4)))
-    assert enrolled() == {charger.id: Registration(0, replace(limits, ports=4))}
+    (entry,) = enrolled().values()
+    assert entry.states(Registration(0, replace(limits, ports=4)))
+    assert is_signed(secrets, charger.id, entry)
     revoke(secrets, charger.id)
-    assert read_registry(SecretsFolder(secrets)).limits == {}
-    assert EnrolledLimits(secrets.parent)() == {}
+    assert charger.id not in read_register(SecretsFolder(secrets))
+    assert EnrolledDevices(secrets.parent)() == {}
+
+
+def is_signed(secrets: Path, subject: str, entry: Registration) -> bool:
+    return FileCredentials(secrets).verify(entry.signed_bytes("town", subject), entry.signature)
+
+
+def test_a_new_authority_signs_the_register_anew(secrets: Path, charger: Enrolment) -> None:
+    enrol(secrets, replace(charger, limits=Limits(ports=3)))
+    (before,) = EnrolledDevices(secrets)().values()
+    assert main(["site", "rotate", str(secrets)]) == ExitCode.SUCCESS
+    (after,) = EnrolledDevices(secrets)().values()
+    assert after.states(before)
+    assert not is_signed(secrets, charger.id, before)
+    assert is_signed(secrets, charger.id, after)
+
+
+@pytest.mark.parametrize("text", ["{", '{"charger":{"devices":-1,"limits":{}}}', "[]"])
+def test_a_damaged_register_is_an_error_with_a_remedy(secrets: Path, text: str) -> None:
+    folder = SecretsFolder(secrets)
+    folder.register.write_text(text)
+    with pytest.raises(CommandError, match=r"register\.json.*is damaged at .*site init"):
+        read_register(folder)
+    assert EnrolledDevices(secrets)() == {}

@@ -9,6 +9,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.devices.config.scenario import Scenario, parse
 from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.registrations import registrations_of
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.mosquitto.clients import Clients
 
@@ -24,7 +25,8 @@ def scenario() -> Scenario:
 def secrets(tmp_path_factory: pytest.TempPathFactory, scenario: Scenario) -> Path:
     """The secrets of that site; not to be changed."""
     folder = tmp_path_factory.mktemp("site") / "secrets"
-    make_secrets(folder, scenario.site, identities(Fleet(scenario), processes=2, shared=True, discovery=True))
+    users = identities(Fleet(scenario), processes=2, shared=True, discovery=True)
+    make_secrets(folder, scenario.site, users, registrations=registrations_of(scenario))
     return folder
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import FileCredentials
+from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.protocol.messages import Award, Message, Suspension
 from gridfleet.broker.protocol.topics import RECORDER_ID
@@ -18,6 +18,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.clients.trust_client import TrustClient
 from gridfleet.provisioning.runs.results import open_recording
+from gridfleet.provisioning.site.register_file import read_register
 
 pytestmark = pytest.mark.mosquitto
 LIARS = ("household-1=bid-everything", "charger-1=overbill")
@@ -47,6 +48,7 @@ def site(
             ),
             credentials=FileCredentials(secrets),
             judge=recorded.judgements,
+            signed=read_register(SecretsFolder(secrets)),
         ).run()
         recorded.finish()
     return address

@@ -100,6 +100,7 @@ from gridfleet.broker.protocol.messages.trust import (
     Limits,
     Registration,
     Suspension,
+    Verify,
     find_limits,
 )
 
@@ -184,5 +185,6 @@ __all__ = [
     "TickNumber",
     "TimeMs",
     "VehicleState",
+    "Verify",
     "find_limits",
 ]

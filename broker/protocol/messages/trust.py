@@ -1,6 +1,8 @@
 """What a site says of its devices: the limits of their registration, and who is suspended for a lie."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
@@ -17,8 +19,12 @@ from gridfleet.broker.protocol.messages.base import (
     TickNumber,
 )
 
+Verify = Callable[[bytes, str], bool]
+"""Returns whether the site's CA has signed these bytes: the second argument is the signature, in base64."""
 MAX_EVIDENCE: Final = 600
 """The longest text of a suspension's evidence, in characters."""
+MAX_SIGNATURE: Final = 128
+"""The longest signature, in characters of base64."""
 NO_LIMIT_WH: Final = 10**12
 NO_LIMIT_W: Final = 10**12
 NO_LIMIT_UEUR: Final = 10**9
@@ -54,6 +60,21 @@ class Registration(Message):
     devices: Serial
     """How many devices the group has: `<prefix>-1` and so on; 0 for the one device of that id."""
     limits: Limits
+    signature: Annotated[str, Field(max_length=MAX_SIGNATURE, pattern="^[A-Za-z0-9+/=]*$")] = ""
+    """The signature of the site's CA over `signed_bytes`, in base64; empty at a site without a CA."""
+
+    def states(self, entry: "Registration") -> bool:
+        """Return whether another entry states the same; the signatures may differ."""
+        return (self.devices, self.limits) == (entry.devices, entry.limits)
+
+    def signed_bytes(self, site: str, subject: str) -> bytes:
+        """Return what is signed: this entry as that of one device or prefix of one site.
+
+        >>> Registration(3, Limits(ports=2)).signed_bytes("home", "charger")[:53]
+        b'{"devices":3,"limits":{"buys_wh":1000000000000,"capac'
+        """
+        entry = {"site": site, "subject": subject, "devices": self.devices, "limits": asdict(self.limits)}
+        return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
 
 
 NO_LIMITS: Final = Limits()

@@ -12,6 +12,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
 from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import Verify
 from gridfleet.broker.protocol.publication import publication
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 from gridfleet.dashboards.audit.specifications import SpecificationOf
@@ -73,6 +74,7 @@ def record(  # noqa: PLR0913 - the options of the command line
                 write=write,
                 max_spool_bytes=max_spool_bytes,
                 specification_of=specification_of,
+                verify=credentials.verify,
             )
             with process:
                 begun = True
@@ -99,6 +101,7 @@ class RecorderProcess:
         write: Write | None = None,
         max_spool_bytes: int = MAX_BYTES,
         specification_of: SpecificationOf | None = None,
+        verify: Verify | None = None,
     ) -> None:
         self._folder = folder
         self._site = site
@@ -111,7 +114,13 @@ class RecorderProcess:
                 self._sender = Sender(self._spool, write)
             self._had_session = self._has_record = had_session(folder)
             self._recorder = DurableRecorder(
-                folder, site, facts, self._spool, name=name, specification_of=specification_of
+                folder,
+                site,
+                facts,
+                self._spool,
+                name=name,
+                specification_of=specification_of,
+                verify=verify,
             )
         except BaseException:
             if self._spool is not None:

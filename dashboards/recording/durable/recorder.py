@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Grant, Message, Phase, Suspension, Tick
+from gridfleet.broker.protocol.messages import Grant, Message, Phase, Suspension, Tick, Verify
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.dashboards.audit.specifications import SpecificationOf
@@ -42,7 +42,7 @@ _GAP: Final = ""
 class DurableRecorder:
     """Call `receive` with every message, `sync` before it is acknowledged, and `checkpoint` every few seconds."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each named where it is called
         self,
         folder: Path,
         site: str,
@@ -53,10 +53,12 @@ class DurableRecorder:
         specification_of: SpecificationOf | None = None,
         kept_ticks: int = KEPT_TICKS,
         segment_bytes: int = SEGMENT_BYTES,
+        verify: Verify | None = None,
     ) -> None:
         """Continue where the last process of this folder stopped; `facts` returns those of a run, by its name.
 
-        A run is named `name` (or the site) and the beginning of its clock. Raises StoreError where the folder
+        A run is named `name` (or the site) and the beginning of its clock; `verify` checks the signatures of the site's
+        CA, and None believes unsigned registrations. Raises StoreError where the folder
         cannot be used.
         """
         self.received = self.refused = self.redelivered = self.points = 0
@@ -68,7 +70,7 @@ class DurableRecorder:
         self._specification_of = specification_of
         self._name = name or site
         self._spool = spool
-        self._decoder = SiteDecoder(site)
+        self._decoder = SiteDecoder(site, verify)
         self._quota = Quota("the recorder", self._decoder.presences)
         self._retained: dict[str, bytes] = {}
         """Topic -> payload of what the broker retains, ticks left out."""

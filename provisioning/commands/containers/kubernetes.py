@@ -110,7 +110,10 @@ def execute(arguments: argparse.Namespace) -> int:
             scenario=scenario_bundle(fleet.scenario),
             authority=own.authority.read_bytes(),
             broker=_broker(folder, own, fleet.scenario.site, users, arguments),
-            clock={"clock.password": own.password_of("clock").read_bytes()},
+            clock={
+                "clock.password": own.password_of("clock").read_bytes(),
+                own.register.name: own.register.read_bytes(),
+            },
             devices=fleet_passwords(own, fleet, parts),
             recorder={"recorder.password": own.password_of("recorder").read_bytes(), **token_file},
             influx=arguments.influx or "",

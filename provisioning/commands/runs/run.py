@@ -85,6 +85,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import open_recording
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
+    from gridfleet.provisioning.site.register_file import signed_entries
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     console = console_wanted(arguments.console, arguments.broker, arguments.broker_ws)
@@ -136,6 +137,7 @@ def execute(arguments: argparse.Namespace) -> int:
             credentials=credentials,
             discoverable=arguments.home_assistant,
             on_gap=recorded.note_gap,
+            signed=signed_entries(arguments.secrets, fleet, print_message),
         )
 
         def run(progress: ProgressCallback) -> None:

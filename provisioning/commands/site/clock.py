@@ -68,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
-    from gridfleet.provisioning.site.enrolled_limits import EnrolledLimits
+    from gridfleet.provisioning.site.register_file import EnrolledDevices, signed_entries
 
     report = status_reporter(arguments.log, "clock")
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
@@ -82,11 +82,12 @@ def execute(arguments: argparse.Namespace) -> int:
     fleet = Fleet(scenario_from_arguments(arguments))
     ticks = _ticks(fleet.scenario, is_given=is_given)
     has_register = fleet.register is not None and arguments.secrets is not None
-    enrolled = EnrolledLimits(Path(arguments.secrets)) if has_register else nobody
+    enrolled = EnrolledDevices(Path(arguments.secrets)) if has_register else nobody
+    signed = signed_entries(arguments.secrets, fleet, report)
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = run_clock(
             fleet,
-            fleet.clock(Mode(mode), seconds_per_tick, ticks, epoch=new_epoch()),
+            fleet.clock(Mode(mode), seconds_per_tick, ticks, epoch=new_epoch(), signed=signed),
             address,
             credentials=credentials,
             fresh=arguments.fresh,

@@ -31,6 +31,10 @@ def execute(arguments: argparse.Namespace) -> int:
     """Make what is missing; print what was done, and never a secret."""
     from gridfleet.provisioning.site.secrets import make_secrets
 
-    site, users = users_of(arguments)
-    print(make_secrets(Path(arguments.directory), site, users, host_names=arguments.host))
+    site, users, registrations = users_of(arguments)
+    print(
+        make_secrets(
+            Path(arguments.directory), site, users, host_names=arguments.host, registrations=registrations
+        )
+    )
     return ExitCode.SUCCESS

@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     directory = Path(arguments.directory)
     if arguments.scenario is None:
         read_registry(SecretsFolder(directory))  # a folder without users is an error, not a new site
-    site, users = users_of(arguments)
+    site, users, registrations = users_of(arguments)
     unknown = set(arguments.only or ()) - {user.name for user in users} - {SERVER}
     if unknown:
         raise CommandError(
@@ -48,6 +48,10 @@ def execute(arguments: argparse.Namespace) -> int:
             f"{users[-1].name if users else 'clock'}",
         )
     rotate = set(arguments.only) if arguments.only else None
-    print(make_secrets(directory, site, users, rotate=rotate, host_names=arguments.host))
+    print(
+        make_secrets(
+            directory, site, users, rotate=rotate, host_names=arguments.host, registrations=registrations
+        )
+    )
     print(f"Broker    {reload_brokers(directory)}")
     return ExitCode.SUCCESS

@@ -2,13 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gridfleet.provisioning.cli.arguments import add_set, whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 if TYPE_CHECKING:
     from gridfleet.broker.access_control import Identity
+    from gridfleet.broker.protocol.messages import Registration
 
 DEFAULT_SCENARIO: Final = "normal"
 DEFAULT_SECRETS: Final = "secrets"
@@ -84,7 +85,16 @@ def add_users(parser: argparse.ArgumentParser) -> None:
     add_set(group)
 
 
-def users_of(arguments: argparse.Namespace) -> "tuple[str, list[Identity]]":
+class SiteUsers(NamedTuple):
+    """Who may log in at a site, and the register of its devices."""
+
+    site: str
+    users: "list[Identity]"
+    registrations: "dict[str, Registration]"
+    """The entries of the scenario's groups and of the devices enrolled singly."""
+
+
+def users_of(arguments: argparse.Namespace) -> SiteUsers:
     """Return the site and its users: those of the scenario and those enrolled singly, or all that the folder has.
 
     Raises CommandError for an existing folder with options that need --scenario, without which it would be unclear
@@ -93,6 +103,8 @@ def users_of(arguments: argparse.Namespace) -> "tuple[str, list[Identity]]":
     from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.devices.runtime.registrations import registrations_of
+    from gridfleet.provisioning.site.register_file import read_register
     from gridfleet.provisioning.site.secrets import identities
     from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
 
@@ -105,7 +117,7 @@ def users_of(arguments: argparse.Namespace) -> "tuple[str, list[Identity]]":
                     f"needs --scenario: {folder.path} has users already; without both they stay the same",
                 )
         registry = read_registry(folder)
-        return registry.site, list(registry.users)
+        return SiteUsers(registry.site, list(registry.users), read_register(folder))
     fleet = Fleet(load(arguments.scenario or DEFAULT_SCENARIO, arguments.changes))
     users = identities(
         fleet,
@@ -116,4 +128,7 @@ def users_of(arguments: argparse.Namespace) -> "tuple[str, list[Identity]]":
         bridged=arguments.bridged,
         discovery=arguments.home_assistant,
     )
-    return fleet.scenario.site, with_enrolled(folder, users)
+    enrolled = {name: entry for name, entry in read_register(folder).items() if not entry.devices}
+    return SiteUsers(
+        fleet.scenario.site, with_enrolled(folder, users), registrations_of(fleet.scenario) | enrolled
+    )

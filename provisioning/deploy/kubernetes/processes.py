@@ -27,7 +27,12 @@ from gridfleet.provisioning.deploy.site_files import IMAGE_USER, MOUNT, PORT
 def clock_object(site: KubernetesSite) -> Object:
     """Return the Deployment of the clock."""
     arguments = ["site", "clock", *_common_arguments(), f"--seconds-per-tick={site.seconds_per_tick:g}"]
-    pod = _pod(_process(site, "clock", arguments, {"cpu": "500m", "memory": "128Mi"}), "clock")
+    container = _process(site, "clock", arguments, {"cpu": "500m", "memory": "128Mi"})
+    register = "register.json"
+    container["volumeMounts"].append(
+        {"name": "passwords", "mountPath": f"{MOUNT}/{register}", "subPath": register, "readOnly": True}
+    )
+    pod = _pod(container, "clock")
     return {
         **object_header(site, "apps/v1", "Deployment", "clock"),
         "spec": {

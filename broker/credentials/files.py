@@ -11,6 +11,7 @@ from typing import Final
 
 from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.mqtt.client_options import Login
+from gridfleet.broker.protocol.messages import Verify
 
 REMEDY: Final = "make it with `gridfleet site init DIR`"
 CLIENT_REMEDY: Final = (
@@ -66,6 +67,11 @@ class SecretsFolder:
         return self.path / "users.json"
 
     @property
+    def register(self) -> Path:
+        """The site's register: what each device may be believed in, signed by the CA. No secret; the clock needs it."""
+        return self.path / "register.json"
+
+    @property
     def site(self) -> Path:
         """In a device's own folder, a copy of some of these files: the name of the site that enrolled it."""
         return self.path / "site"
@@ -110,6 +116,7 @@ class FileCredentials:
         self._certificates = certificates
         self._authority = _read(self._folder.authority)
         self._tls = _context(self._folder)
+        self._verify: Verify | None = None
 
     def __repr__(self) -> str:
         return f"FileCredentials({str(self._folder.path)!r})"
@@ -119,6 +126,22 @@ class FileCredentials:
         """A TLS context that trusts only the site's CA; without a client certificate."""
         return self._tls
 
+    def verify(self, data: bytes, signature: str) -> bool:
+        """Return whether the site's CA has signed these bytes; `signature` is in base64.
+
+        Raises BrokerError where OpenSSL's library is missing.
+        """
+        if self._verify is None:
+            from gridfleet.broker.credentials.signatures import (
+                SignatureCheck,  # few clients receive signatures
+            )
+
+            try:
+                self._verify = SignatureCheck(self._authority.decode("ascii"))
+            except ValueError as error:
+                raise _missing(self._folder.authority, error) from None
+        return self._verify(data, signature)
+
     def login(self, client_id: str) -> Login:
         """Return the login of a client; raise BrokerError for a file that is missing or unreadable."""
         folder = self._folder
@@ -127,19 +150,19 @@ class FileCredentials:
         except (OSError, UnicodeError) as error:
             raise _missing(folder.password_of(client_id), error, CLIENT_REMEDY) from None
         if not self._certificates:
-            return Login(client_id, password, self._tls, partial(self._renewed, client_id))
+            return Login(client_id, password, self._tls, partial(self._renewed, client_id), self.verify)
         tls = _context(folder)
         try:
             tls.load_cert_chain(folder.certificate_of(client_id), folder.key_of(client_id))
         except OSError as error:
             raise _missing(folder.certificate_of(client_id), error, CLIENT_REMEDY) from None
-        return Login(client_id, password, tls, partial(self._renewed, client_id))
+        return Login(client_id, password, tls, partial(self._renewed, client_id), self.verify)
 
     def _renewed(self, client_id: str) -> Login:
         """Return a login by the files as they are now; raise BrokerError as `login`."""
         authority = _read(self._folder.authority)
         if authority != self._authority:
-            self._authority, self._tls = authority, _context(self._folder)
+            self._authority, self._tls, self._verify = authority, _context(self._folder), None
         return self.login(client_id)
 
 
