@@ -163,11 +163,7 @@ class SiteDecoder:
         if isinstance(message, Registration):
             self._check_signature(address, message)
         if isinstance(message, Presence):
-            if subscribed_s is not None and self.presences.is_overtaken(
-                address.sender, message, subscribed_s
-            ):
-                raise OutdatedError(message.TYPE, "overtaken", f"{address.sender} is online again")
-            message = self._note_device(address, message)
+            message = self._note_device(address, message, subscribed_s)
         elif isinstance(message, FleetPresence):
             self.presences.note_fleet(address.sender, message)
         decoded = address, message
@@ -188,7 +184,9 @@ class SiteDecoder:
             detail = f"that of {address.scope} is not signed by the site's CA"
             raise PayloadError(registration.TYPE, WRONG_SIGNATURE, detail)
 
-    def _note_device(self, address: Address, presence: Presence) -> Presence:
+    def _note_device(self, address: Address, presence: Presence, subscribed_s: float | None) -> Presence:
+        if subscribed_s is not None and self.presences.is_overtaken(address.sender, presence, subscribed_s):
+            raise OutdatedError(presence.TYPE, "overtaken", f"{address.sender} is online again")
         noted = self.presences.note_device(address.sender, address.scope, presence)
         if noted is None:
             detail = (

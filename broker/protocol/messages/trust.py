@@ -1,6 +1,5 @@
 """What a site says of its devices: the limits of their registration, and who is suspended for a lie."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, ClassVar, Final
@@ -18,6 +17,7 @@ from gridfleet.broker.protocol.messages.base import (
     ShortText,
     TickNumber,
 )
+from gridfleet.broker.readers.json_values import json_text
 
 Verify = Callable[[bytes, str], bool]
 """Returns whether the site's CA has signed these bytes: the second argument is the signature, in base64."""
@@ -74,7 +74,7 @@ class Registration(Message):
         b'{"devices":3,"limits":{"buys_wh":1000000000000,"capac'
         """
         entry = {"site": site, "subject": subject, "devices": self.devices, "limits": asdict(self.limits)}
-        return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
+        return json_text(entry, sort_keys=True, separators=(",", ":")).encode()
 
 
 NO_LIMITS: Final = Limits()
