@@ -18,9 +18,11 @@ from gridfleet.broker.protocol.messages import (
     Bid,
     Bill,
     Call,
+    ChargerState,
     Close,
     Correction,
     Decline,
+    Facts,
     Heartbeat,
     Incident,
     Lease,
@@ -39,6 +41,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.market.aggregate import Lots
+from gridfleet.dashboards.market.welfare import Neighbours, neighbours_of
 from gridfleet.dashboards.recording.account_rows import account_rows
 from gridfleet.dashboards.recording.events import EventLog, end_row, incident_row
 from gridfleet.dashboards.recording.reservation_log import ReservationLog
@@ -51,6 +54,8 @@ _CHARGING: Final = frozenset((Call, Offer, Accept, Close, Lease, Heartbeat, Rele
 _COMMIT_S: Final = 1.0
 """Real seconds after which rows are committed, so that they survive a crash."""
 _LATE_TICKS: Final = 8
+PORTS_KEY: Final = "ports"
+"""The key in the store of the number of charging ports."""
 
 
 class RecorderObserver(Protocol):
@@ -88,6 +93,10 @@ class Recorder:
         """Devices whose last account rests on real sensors."""
         self._reservations = ReservationLog(self._births, self._measured)
         self._events = EventLog()
+        self._ports: dict[str, int] = {}
+        """Charger -> its ports, by its last account."""
+        self._facts: Facts | None = None
+        self._neighbours: Neighbours = {}
         self._records: dict[int, TickRecord] = {}
         self._open: dict[int, TickRecord] = {}
         """Ticks already written that have awards without a receipt."""
@@ -136,6 +145,7 @@ class Recorder:
         self._end_reservations(self._reservations.finish())
         if last is not None:
             self._add_events([end_row(last)])
+        self._store.put_meta(PORTS_KEY, sum(self._ports.values()))
         self._store.commit()
 
     # --- clock and presence ------------------------------------------------------------------------------
@@ -160,6 +170,9 @@ class Recorder:
             self._add_events([incident_row(self._now_tick, simulated_ms, sender, message)])
         elif isinstance(message, Suspension):
             self._add_events(self._events.on_suspension(self._now_tick, simulated_ms, scope, message))
+        elif isinstance(message, Facts):
+            self._facts = message
+            self._neighbours = neighbours_of(message.rows, message.columns)
         elif isinstance(message, Correction) and self._now_tick in self._records:
             self._records[self._now_tick].market.count(sender)
 
@@ -183,6 +196,9 @@ class Recorder:
         if tick.phase is Phase.BID:
             record.begun = True
             record.begins_ms = tick.simulated_ms
+            if self._facts is not None:
+                record.neighbours = self._neighbours
+                record.reactor_price_ueur = self._facts.reactor_price_ueur_per_kwh
             for done in sorted(number for number in self._records if number <= tick.tick - 2):
                 self._write(done)
         elif tick.phase is Phase.SETTLE:
@@ -207,8 +223,12 @@ class Recorder:
             self._observer.on_tick_reconciled(record)
         store.add_trades(record.trades)
         store.add_ticks(record.rows())
+        store.add_demands(record.demand_rows())
+        store.add_welfare(record.welfare_rows())
         for sender, state in record.market.states.items():
             (self._measured.add if state.measured else self._measured.discard)(sender)
+            if isinstance(state, ChargerState):
+                self._ports[sender] = state.ports
         rows = account_rows(tick, record.market.states)
         store.add_agents(rows.agents)
         store.add_vehicles(rows.vehicles)
@@ -250,3 +270,5 @@ class Recorder:
         if trades:
             self._store.add_trades(trades)
             self._store.add_ticks(record.rows())
+            self._store.add_demands(record.demand_rows())
+            self._store.add_welfare(record.welfare_rows())

@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.units import (
 )
 from gridfleet.broker.simulated_time import simulated_datetime, time_text
 from gridfleet.dashboards.store.database import Store
-from gridfleet.dashboards.store.rows import AgentRow, ReservationRow, TickRow, TradeRow
+from gridfleet.dashboards.store.rows import AgentRow, DemandRow, ReservationRow, TickRow, TradeRow, WelfareRow
 
 Line: TypeAlias = list[str | int]
 ValueType: TypeAlias = Literal["int", "float", "str", "datetime"]
@@ -193,5 +193,27 @@ AGENTS: Final[TableFormat[AgentRow]] = TableFormat(
         _SOURCE,
     ),
 )
-TABLES: Final[tuple[TableFormat[Any], ...]] = (TICKS, TRADES, RESERVATIONS, AGENTS)
+DEMANDS: Final[TableFormat[DemandRow]] = TableFormat(
+    "demand.csv",
+    Store.demands,
+    (
+        _column("tick", "tick", INTEGER),
+        _column("kind", "kind", TEXT),
+        _column("bid_kwh", "bid_wh", KWH),
+        _column("bought_kwh", "bought_wh", KWH),
+        Column("unserved_kwh", lambda row: row.bid_wh - row.bought_wh, KWH),
+    ),
+)
+WELFARE: Final[TableFormat[WelfareRow]] = TableFormat(
+    "welfare.csv",
+    Store.welfare,
+    (
+        _column("tick", "tick", INTEGER),
+        _column("cell", "cell", TEXT),
+        _column("welfare_eur", "welfare_neur", EUR),
+        _column("optimum_eur", "optimum_neur", optional(EUR)),
+        _column("marginal_price", "marginal_price_ueur", EUR_PER_KWH),
+    ),
+)
+TABLES: Final[tuple[TableFormat[Any], ...]] = (TICKS, TRADES, RESERVATIONS, AGENTS, DEMANDS, WELFARE)
 """The tables with the columns that every run has."""

@@ -3,17 +3,23 @@
 Rows are sorted: the same store gives the same bytes.
 """
 
+import math
 from pathlib import Path
+from typing import Final
 
 from gridfleet.broker.readers.csv_rows import csv_writer
+from gridfleet.dashboards.indicators.definitions import INDICATORS
+from gridfleet.dashboards.indicators.values import indicator_values
 from gridfleet.dashboards.reports.agents_table import agents_table
 from gridfleet.dashboards.reports.columns import AGENTS, TABLES
 from gridfleet.dashboards.reports.summary import summary_json
 from gridfleet.dashboards.store.database import Store
 
+INDICATORS_FILE: Final = "indicators.csv"
+
 
 def write_exports(store: Store, directory: Path) -> list[Path]:
-    """Write ticks.csv, ledger.csv, reservations.csv, agents.csv and summary.json; return their paths."""
+    """Write a CSV file for each table, indicators.csv and summary.json; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     tables = [agents_table(store) if table is AGENTS else table for table in TABLES]
     for table in tables:
@@ -22,4 +28,16 @@ def write_exports(store: Store, directory: Path) -> list[Path]:
             csv_writer(file, lineterminator="\n").writerows(table.lines(store))
     summary = directory / "summary.json"
     summary.write_text(summary_json(store), encoding="utf-8", newline="\n")
-    return [*(directory / table.file for table in tables), summary]
+    indicators = directory / INDICATORS_FILE
+    indicators.write_text(indicators_csv(store), encoding="utf-8", newline="\n")
+    return [*(directory / table.file for table in tables), summary, indicators]
+
+
+def indicators_csv(store: Store) -> str:
+    """Return the indicators of a run as CSV: name, value (empty where there is nothing to take it from), unit."""
+    values = indicator_values(store)
+    lines = ["indicator,value,unit"]
+    for each in INDICATORS:
+        value = values[each.name]
+        lines.append(f"{each.name},{'' if math.isnan(value) else f'{value:.6f}'},{each.unit or 'count'}")
+    return "\n".join(lines) + "\n"

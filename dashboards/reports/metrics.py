@@ -5,6 +5,8 @@ from collections.abc import Container
 from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.units import MS_PER_HOUR, NEUR_PER_EUR, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.dashboards.indicators.definitions import INDICATORS
+from gridfleet.dashboards.indicators.values import indicator_values
 from gridfleet.dashboards.store.database import Store
 
 
@@ -63,7 +65,9 @@ METRICS: Final = (
     ),
     Metric("trades", "Trades settled", "", 0, "ledger.csv: rows"),
     Metric("messages", "Messages", "", 0, "ticks.csv: messages"),
+    *(Metric(each.name, each.title, each.unit, each.places, each.source) for each in INDICATORS),
 )
+"""Those of every run; the last ones are the indicators of docs/indicators.md."""
 STORAGE_METRICS: Final = (
     Metric("storage_bought_kwh", "Bought by storages", "kWh", 1, "store, table storages: bought_wh"),
     Metric("storage_sold_kwh", "Sold by storages", "kWh", 1, "store, table storages: sold_wh"),
@@ -146,6 +150,7 @@ def metric_values(store: Store) -> dict[str, float]:
         "stranded_vehicles": float(stranded),
         "trades": float(trades),
         "messages": float(messages or 0),
+        **indicator_values(store),
         **_storage_values(store),
     }
 

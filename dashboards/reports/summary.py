@@ -1,9 +1,11 @@
 """The summary of a run as one JSON document: totals, counts and the auditor's findings."""
 
+from math import isnan
 from typing import Any, Final
 
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, WH_PER_KWH
 from gridfleet.broker.readers.json_values import json_text
+from gridfleet.dashboards.indicators.values import indicator_values
 from gridfleet.dashboards.store.database import Store
 
 HOLDS: Final = "holds"
@@ -23,6 +25,7 @@ _TRADES: Final = (
     "SELECT count(*), coalesce(sum(energy_wh), 0), coalesce(sum(energy_wh / 1000 * price_ueur), 0), "
     "coalesce(sum(energy_wh % 1000 * price_ueur), 0) FROM trades"
 )
+_DEMANDS: Final = "SELECT kind, sum(bid_wh), sum(bought_wh) FROM demands GROUP BY kind ORDER BY kind"
 _STORAGES: Final = "SELECT sum(bought_wh), sum(sold_wh), sum(loss_wh) FROM storages"
 _STORAGE_STORED: Final = "SELECT sum(stored_wh) FROM storages WHERE tick = (SELECT max(tick) FROM storages)"
 _KINDS: Final = "SELECT kind, count(DISTINCT agent) FROM agents GROUP BY kind ORDER BY kind"
@@ -72,6 +75,10 @@ def summarise(store: Store) -> dict[str, Any]:
             "charger_stored_kwh": _kwh(stored),
             **_storages(store),
         },
+        "indicators": {
+            name: None if isnan(value) else round(value, 9) for name, value in indicator_values(store).items()
+        },
+        "unserved_kwh": {kind: _kwh(wanted - bought) for kind, wanted, bought in store.select(_DEMANDS)},
         "counts": {
             "agents": dict(store.select(_KINDS)),
             "trades": trades,

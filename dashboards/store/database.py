@@ -20,6 +20,7 @@ from gridfleet.dashboards.store.check import REMEDY, check_store
 from gridfleet.dashboards.store.rows import (
     AgentRow,
     CellArea,
+    DemandRow,
     EventRow,
     FigureMeaning,
     FigureRow,
@@ -30,6 +31,7 @@ from gridfleet.dashboards.store.rows import (
     TickRow,
     TradeRow,
     VehicleRow,
+    WelfareRow,
 )
 
 BATCH: Final = 20_000
@@ -207,6 +209,14 @@ class Store:
         """Add rows, or replace those with the same (kind, name)."""
         self._add(schema.FIGURE_MEANINGS, rows)
 
+    def add_demands(self, rows: Iterable[DemandRow]) -> None:
+        """Add rows, or replace those with the same (tick, kind)."""
+        self._add(schema.DEMANDS, rows)
+
+    def add_welfare(self, rows: Iterable[WelfareRow]) -> None:
+        """Add rows, or replace those with the same (tick, cell)."""
+        self._add(schema.WELFARE, rows)
+
     def add_events(self, rows: Iterable[EventRow]) -> None:
         """Add rows, or replace those with the same (tick, time, kind, subject)."""
         self._add(schema.EVENTS, rows)
@@ -258,6 +268,14 @@ class Store:
         """Read by kind, name."""
         return map(FigureMeaning._make, self.select(schema.select_sql(schema.FIGURE_MEANINGS)))
 
+    def demands(self) -> Iterator[DemandRow]:
+        """Read by tick, kind."""
+        return map(DemandRow._make, self.select(schema.select_sql(schema.DEMANDS)))
+
+    def welfare(self) -> Iterator[WelfareRow]:
+        """Read by tick, cell."""
+        return map(WelfareRow._make, self.select(schema.select_sql(schema.WELFARE)))
+
     def events(self) -> Iterator[EventRow]:
         """Read by tick, time, kind, subject."""
         return map(EventRow._make, self.select(schema.select_sql(schema.EVENTS)))
@@ -272,6 +290,7 @@ class Store:
         """Return the facts of the run; a store without facts gives an unnamed run."""
         found = dict(self.meta("facts", {}))
         found["cells"] = tuple(CellArea._make(cell) for cell in found.get("cells", ()))
+        found["emissions_g_per_kwh"] = tuple(map(tuple, found.get("emissions_g_per_kwh", ())))
         unnamed = {"scenario": "unnamed", "title": "", "seed": 0, "version": "", "start_ms": 0}
         return RunFacts(**{**unnamed, **found})
 

@@ -140,6 +140,28 @@ class FigureMeaning(NamedTuple):
     description: str
 
 
+class DemandRow(NamedTuple):
+    """What all buyers of a kind bid for in a tick, and what of it they bought."""
+
+    tick: int
+    kind: str
+    bid_wh: int
+    bought_wh: int
+
+
+class WelfareRow(NamedTuple):
+    """What a cell's market was worth to its buyers in a tick, and what it could have been worth."""
+
+    tick: int
+    cell: str
+    welfare_neur: int
+    """What the buyers that were served had bid, less the grid supply's price for what it sold."""
+    optimum_neur: int | None
+    """The highest that was possible; None where it was not computed."""
+    marginal_price_ueur: int
+    """What one more kWh of own supply would have been worth."""
+
+
 class EventRow(NamedTuple):
     """An event that explains the curves: a storm, another algorithm, a device that went offline.
 
@@ -192,3 +214,5 @@ class RunFacts(NamedTuple):
     """The least a charger bids per kWh."""
     reactor_price_ueur: int = 900_000
     """The least the reactor sells for, per kWh."""
+    emissions_g_per_kwh: tuple[tuple[str, float], ...] = ()
+    """Kind of seller and its CO₂; the kind `other` stands for all that are not named."""

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from gridfleet.dashboards.store.rows import (
     AgentRow,
+    DemandRow,
     EventRow,
     FigureMeaning,
     FigureRow,
@@ -12,11 +13,12 @@ from gridfleet.dashboards.store.rows import (
     TickRow,
     TradeRow,
     VehicleRow,
+    WelfareRow,
 )
 
 APPLICATION_ID: Final = 0x47724674
 """Marks a SQLite file as GridFleet's ("GrFt"), so that other databases are recognised before they are read."""
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 class Table(NamedTuple):
@@ -91,6 +93,19 @@ FIGURE_MEANINGS: Final = Table(
     "kind, name",
     "kind, name",
 )
+DEMANDS: Final = Table(
+    "demands",
+    "tick INTEGER NOT NULL, kind TEXT NOT NULL, bid_wh INTEGER NOT NULL, bought_wh INTEGER NOT NULL",
+    "tick, kind",
+    "tick, kind",
+)
+WELFARE: Final = Table(
+    "welfare",
+    "tick INTEGER NOT NULL, cell TEXT NOT NULL, welfare_neur INTEGER NOT NULL, optimum_neur INTEGER, "
+    "marginal_price_ueur INTEGER NOT NULL",
+    "tick, cell",
+    "tick, cell",
+)
 EVENTS: Final = Table(
     "events",
     "tick INTEGER NOT NULL, simulated_ms INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, "
@@ -98,7 +113,9 @@ EVENTS: Final = Table(
     "tick, simulated_ms, kind, subject",
     "tick, simulated_ms, kind, subject",
 )
-TABLES: Final = (TICKS, TRADES, RESERVATIONS, AGENTS, VEHICLES, STORAGES, FIGURES, FIGURE_MEANINGS, EVENTS)
+TABLES: Final = (
+    TICKS, TRADES, RESERVATIONS, AGENTS, VEHICLES, STORAGES, FIGURES, FIGURE_MEANINGS, DEMANDS, WELFARE, EVENTS,
+)  # fmt: skip
 FIELDS: Final = {
     "ticks": TickRow._fields,
     "trades": TradeRow._fields,
@@ -108,6 +125,8 @@ FIELDS: Final = {
     "storages": StorageRow._fields,
     "figures": FigureRow._fields,
     "figure_meanings": FigureMeaning._fields,
+    "demands": DemandRow._fields,
+    "welfare": WelfareRow._fields,
     "events": EventRow._fields,
 }
 

@@ -26,6 +26,7 @@ from gridfleet.devices.config.scenario_tables import (
     CommerceTable,
     ConsumersTable,
     CountTable,
+    EmissionsTable,
     EventTable,
     FarmsTable,
     ReactorsTable,
@@ -98,6 +99,7 @@ class Scenario(Table):
     chargers: ChargersTable = ChargersTable()
     vehicles: VehiclesTable = VehiclesTable()
     reactors: ReactorsTable = ReactorsTable()
+    emissions: EmissionsTable = EmissionsTable()
     events: tuple[EventTable, ...] = ()
     folder: str = ""
     """The folder of the file; weather files are relative to it. Not a key of the file."""

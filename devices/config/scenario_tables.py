@@ -42,6 +42,7 @@ WindScale = Annotated[float, Field(ge=0, le=5)]
 RankingName = Annotated[str, AfterValidator(OFFER_RANKINGS.checked)]
 RuleName = Annotated[str, AfterValidator(CLEARING_RULES.checked)]
 ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(validated_chargers_out)]
+GramsPerKwh = Annotated[float, Field(ge=0, le=10_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Place = tuple[Latitude, Longitude]
 
@@ -179,6 +180,17 @@ class ReactorsTable(ReactorSettings, CountTable):
     file. Prices below 0 count as 0."""
     price_added_eur_per_kwh: Annotated[float, Field(ge=-100, le=100)] = 0.0
     """Added to the prices of that file: grid fees, taxes, the supplier's margin."""
+
+
+class EmissionsTable(Table):
+    """CO₂ of the energy of each kind of seller, for the indicator `co2_kg`; docs/indicators.md has the sources."""
+
+    turbine: GramsPerKwh = 11.0
+    """Wind turbines, over their life."""
+    reactor: GramsPerKwh = 380.0
+    """Energy from outside: the German grid of 2023."""
+    other: GramsPerKwh = 0.0
+    """All other kinds, storages among them."""
 
 
 class EventTable(Table):

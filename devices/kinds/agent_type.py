@@ -32,7 +32,7 @@ Area = tuple[float, float, float, float]
 _KEYS: Final = (
     # of scenarios
     "name title about site seed start ticks settings area weather market turbines households commerce farms chargers "
-    "vehicles reactors events trust folder "
+    "vehicles reactors events trust folder emissions time_zone "
     # of device files
     "id kind cell neighbours place label backend broker control telemetry adc anemometer vane brake lamp alive plug "
     "contactor stop current voltage safety mock"

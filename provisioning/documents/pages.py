@@ -30,6 +30,7 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
     "topics": messages.topics,
     "messages": messages.messages,
     "key figures": results.key_figures,
+    "indicators": results.indicators,
     "invariants": results.invariants,
     "lies": lies.lies,
 }
@@ -38,6 +39,7 @@ WITH_BLOCKS: Final = (
     "docs/reference/device-file.md",
     "docs/reference/messages.md",
     "docs/reference/output.md",
+    "docs/indicators.md",
     "docs/how-to/studies/liars.md",
 )
 _BLOCK: Final = re.compile(

@@ -1,6 +1,7 @@
 """The tables of key figures and of invariants, from the code that computes and checks them."""
 
 from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.indicators.definitions import INDICATORS
 from gridfleet.dashboards.reports.metrics import METRICS, STORAGE_METRICS
 
 
@@ -10,6 +11,17 @@ def key_figures() -> str:
     lines += [
         f"| `{name}` | {title} | {unit or 'count'} | {source} |"
         for name, title, unit, _, source in (*METRICS, *STORAGE_METRICS)
+    ]
+    return "\n".join(lines)
+
+
+def indicators() -> str:
+    """Return the table of indicators: name, unit, definition, literature, and what each is computed from."""
+    lines = ["| indicator | unit | definition | source | from |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {each.title}<br>`{each.name}` | {each.unit or 'count'} | {each.definition} | {each.literature} "
+        f"| {each.source} |"
+        for each in INDICATORS
     ]
     return "\n".join(lines)
 

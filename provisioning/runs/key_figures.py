@@ -22,9 +22,11 @@ GROUPS: Final = {
         "reactor_kwh",
         "reactor_share",
         "charger_stored_end_kwh",
+        "unserved_consumers_kwh",
+        "self_consumption",
     ),
     "Storages": ("storage_bought_kwh", "storage_sold_kwh", "storage_loss_kwh", "storage_stored_end_kwh"),
-    "Prices": ("mean_price", "lowest_price", "paid_eur"),
+    "Prices": ("mean_price", "marginal_price", "lowest_price", "paid_eur", "welfare_gap"),
     "Charging": (
         "accepted_offers",
         "accepted_price",
@@ -32,6 +34,8 @@ GROUPS: Final = {
         "reservations_charged",
         "reservations_failed",
         "stranded_vehicles",
+        "waiting_min",
+        "port_utilisation",
     ),
     "Traffic": ("trades", "messages"),
 }

@@ -22,7 +22,8 @@ from gridfleet.provisioning.cli.version import product_version
 from gridfleet.provisioning.runs.live_run import BROKER_FILE
 
 FILES: Final = (
-    STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html",
+    STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "demand.csv",
+    "welfare.csv", "indicators.csv", "report.html",
     "compare.html", "compare.csv", "runs.csv", "sweep.csv", "lies.csv",
 )  # fmt: skip
 """The names of what runs, comparisons and sweeps write, beside plots/."""
@@ -90,6 +91,7 @@ def facts_of(scenario: Scenario) -> RunFacts:
         cells=tuple(cells),
         price_floor_ueur=ueur(scenario.market.charger_floor_eur_per_kwh),
         reactor_price_ueur=ueur(scenario.market.reactor_price_eur_per_kwh),
+        emissions_g_per_kwh=tuple(sorted(scenario.emissions.model_dump().items())),
     )
 
 

@@ -14,6 +14,27 @@ def checked_scenario(name: str) -> Scenario:
     return scenario
 
 
+def warning_texts(scenario: Scenario) -> list[str]:
+    """Return what a valid scenario leaves unserved by its own settings, each with a remedy."""
+    market, reactors = scenario.market, scenario.reactors
+    consumers = sum(
+        group.settings.count for group in scenario.groups if group.agent_type.role is Role.CONSUMER
+    )
+    if not consumers:
+        return []
+    if not reactors.count:
+        text = "without a reactor consumers get nothing when own generation is short; set reactors.count = 1"
+        return [f"{text}, and see unserved_consumers_kwh in the results"]
+    if not reactors.price_file and market.reactor_price_eur_per_kwh > market.consumer_price_eur_per_kwh:
+        text = (
+            f"the reactor's price of {market.reactor_price_eur_per_kwh:g} EUR/kWh is above the consumers' bid of "
+            f"{market.consumer_price_eur_per_kwh:g}: it never serves them; lower market.reactor_price_eur_per_kwh, "
+            "or raise market.consumer_price_eur_per_kwh"
+        )
+        return [text]
+    return []
+
+
 def extent_text(scenario: Scenario) -> str:
     """Return duration, cells, weather and events of a scenario as text."""
     area = scenario.area

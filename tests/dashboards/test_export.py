@@ -9,7 +9,16 @@ import pytest
 
 from gridfleet.dashboards.reports.export import write_exports
 from gridfleet.dashboards.store.database import Store
-from gridfleet.dashboards.store.rows import AgentRow, Invariant, ReservationRow, RunFacts, TickRow, TradeRow
+from gridfleet.dashboards.store.rows import (
+    AgentRow,
+    DemandRow,
+    Invariant,
+    ReservationRow,
+    RunFacts,
+    TickRow,
+    TradeRow,
+    WelfareRow,
+)
 from tests.dashboards.synthetic import START_MS, Fleet, build
 
 
@@ -46,6 +55,8 @@ def _small() -> Store:
             AgentRow(0, "reactor-0", "reactor", "grid-supply", 53.573, 9.881, None, 40_004, 9_000_000_000),
         ]
     )
+    store.add_demands([DemandRow(0, "consumer", 30_500, 25_000)])
+    store.add_welfare([WelfareRow(0, "north", 2_500_010_000, None, 900_000)])
     return store
 
 
@@ -71,13 +82,15 @@ EXPECTED = {
         "0,reactor-0,reactor,53.57300,9.88100,,40.004,9.000000000,simulated\n"
         "0,v-1,vehicle,53.50000,9.12346,0.4000,-11.000,-1.500000001,simulated\n"
     ),
+    "demand.csv": "tick,kind,bid_kwh,bought_kwh,unserved_kwh\n0,consumer,30.500,25.000,5.500\n",
+    "welfare.csv": ("tick,cell,welfare_eur,optimum_eur,marginal_price\n0,north,2.500010000,,0.900000\n"),
 }
 
 
 def test_every_file_exactly(tmp_path: Path) -> None:
     with _small() as store:
         paths = write_exports(store, tmp_path / "out")
-    assert [path.name for path in paths] == [*EXPECTED, "summary.json"]
+    assert [path.name for path in paths] == [*EXPECTED, "summary.json", "indicators.csv"]
     for name, text in EXPECTED.items():
         assert (tmp_path / "out" / name).read_bytes() == text.encode()
 
@@ -88,6 +101,8 @@ def test_the_summary_exactly(tmp_path: Path) -> None:
     text = (tmp_path / "summary.json").read_text(encoding="utf-8")
     summary = json.loads(text)
     assert text == json.dumps(summary, indent=2, sort_keys=True) + "\n"
+    indicators = summary.pop("indicators")
+    assert (indicators["welfare_eur"], indicators["welfare_gap"]) == (2.50001, None)
     assert summary == {
         "scenario": "normal",
         "title": "Normal operation",
@@ -113,6 +128,7 @@ def test_the_summary_exactly(tmp_path: Path) -> None:
             "reactor_share": 0.40004,
             "charger_stored_kwh": 0.0,
         },
+        "unserved_kwh": {"consumer": 5.5},
         "counts": {
             "agents": {"reactor": 1, "vehicle": 1},
             "trades": 2,

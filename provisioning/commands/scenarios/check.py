@@ -23,10 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print a line for a valid scenario and one for each station; raise ScenarioError for mistakes in it."""
     from gridfleet.devices.weather.of_scenario import coverage_texts
-    from gridfleet.provisioning.runs.scenario_summary import checked_scenario, devices_text
+    from gridfleet.provisioning.runs.scenario_summary import checked_scenario, devices_text, warning_texts
 
     scenario = checked_scenario(arguments.scenario)
     print(f"{scenario.name} is valid: {scenario.ticks} ticks · {devices_text(scenario)}")
+    for line in warning_texts(scenario):
+        print(f"  warning: {line}")
     for line in coverage_texts(scenario):
         print(f"  {line}")
     return ExitCode.SUCCESS
