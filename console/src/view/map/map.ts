@@ -1,16 +1,16 @@
 // The map: the land on one canvas, the devices on another above it, drawn again in every frame from small
 // cached images, so that a thousand devices move smoothly.
 
-import germany from '../../../../dashboards/plots/data/germany.json';
 import type { Device, DeviceRole } from '../../model/devices';
 import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
+import { CLUSTERED_DEVICES, CLUSTERED_ZOOM, clustersOf, drawCluster, radiusOf, type Cluster } from './clusters';
 import { drawDevice, hash } from './device';
 import { drawFlows, drawRoutes, type Spot } from './flows';
+import { drawLand } from './land';
 import { Symbols, type Pen } from './symbols';
 import { boundsAround, Viewport, type Place } from './viewport';
 
-const RINGS = germany.rings as unknown as [number, number][][];
 const MIN_GLIDE_MS = 400;
 const CLICK_RADIUS_PX = 18;
 /** With more devices than this, the map shows only the area that they are in. */
@@ -25,6 +25,9 @@ export class MapView {
   private readonly land: HTMLCanvasElement;
   private readonly top: HTMLCanvasElement;
   private spots: Spot[] = [];
+  /** The devices that have a symbol of their own now. */
+  private alone: Spot[] = [];
+  private clusters: Cluster[] = [];
   private sorted: Device[] = [];
   private sortedFor = '';
   private symbols: Symbols;
@@ -77,10 +80,22 @@ export class MapView {
     return this.viewport.isZoomed;
   }
 
+  /** The cluster at a point of the screen, if any. */
+  clusterAt(x: number, y: number): Cluster | null {
+    return this.clusters.find((each) => Math.hypot(each.x - x, each.y - y) <= radiusOf(each) + 2) ?? null;
+  }
+
+  /** Zoom in on a point of the screen. */
+  zoomTo(x: number, y: number): void {
+    this.viewport.zoomBy(2.2, this.viewport.placeAt(x, y));
+    this.landDirty = true;
+    this.fit();
+  }
+
   at(x: number, y: number): Device | null {
     let best: Device | null = null;
     let nearest = CLICK_RADIUS_PX ** 2;
-    for (const spot of this.spots) {
+    for (const spot of this.alone) {
       const distance = (spot.x - x) ** 2 + (spot.y - y) ** 2;
       if (distance < nearest) [best, nearest] = [spot.device, distance];
     }
@@ -150,7 +165,9 @@ export class MapView {
     const scene = { site, spots, hidden, colours, project: this.viewport.projection() };
     drawFlows(pen, scene, movedMs);
     drawRoutes(pen, scene);
-    for (const spot of spots) drawDevice(pen, spot, { site, symbols, colours, size, movedMs });
+    this.gather();
+    for (const cluster of this.clusters) drawCluster(pen, cluster, colours, site);
+    for (const spot of this.alone) drawDevice(pen, spot, { site, symbols, colours, size, movedMs });
     this.mark(pen, this.hovered, 1.25);
     this.mark(pen, this.selected, 2);
   }
@@ -211,6 +228,18 @@ export class MapView {
     }
   }
 
+  /** Gather devices that lie on top of each other, where there are many and the map is not zoomed in far. */
+  private gather(): void {
+    const { spots, viewport, site } = this;
+    if (site.devices.all.size < CLUSTERED_DEVICES || viewport.zoom >= CLUSTERED_ZOOM) {
+      [this.alone, this.clusters] = [spots, []];
+      return;
+    }
+    const { south, west } = viewport.bounds;
+    const keep = new Set([this.selected, this.hovered].filter((each) => each !== null));
+    ({ alone: this.alone, clusters: this.clusters } = clustersOf(spots, viewport.projection()(south, west), keep));
+  }
+
   /** The devices to show, those on top last; sorted again only when others are to be shown. */
   private inOrder(): readonly Device[] {
     const key = `${this.site.devices.all.size} ${[...this.hidden].join()}`;
@@ -227,35 +256,8 @@ export class MapView {
   private drawLand(): void {
     this.landDirty = false;
     const pen = this.land.getContext('2d')!;
-    const project = this.viewport.projection();
     pen.setTransform(this.density, 0, 0, this.density, 0, 0);
-    pen.clearRect(0, 0, this.viewport.width, this.viewport.height);
-    pen.beginPath();
-    for (const ring of RINGS) {
-      ring.forEach(([longitude, latitude], index) => {
-        const [x, y] = project(latitude, longitude);
-        if (index) pen.lineTo(x, y);
-        else pen.moveTo(x, y);
-      });
-      pen.closePath();
-    }
-    pen.fillStyle = this.colours.land;
-    pen.fill();
-    pen.lineJoin = 'round';
-    pen.lineWidth = 1;
-    pen.strokeStyle = this.colours.curtailed;
-    pen.stroke();
-    pen.setLineDash([2, 5]);
-    pen.strokeStyle = this.colours.curtailed;
-    pen.fillStyle = this.colours.muted;
-    pen.font = '11px system-ui, sans-serif';
-    for (const cell of this.site.cells.length > 1 ? this.site.cells : []) {
-      const [left, upper] = project(cell.north, cell.west);
-      const [right, lower] = project(cell.south, cell.east);
-      pen.strokeRect(left, upper, right - left, lower - upper);
-      if (right - left > 60) pen.fillText(cell.name, left + 5, upper + 14);
-    }
-    pen.setLineDash([]);
+    drawLand(pen, this.viewport, this.site.cells, this.colours);
   }
 
   private mark(pen: Pen, id: string | null, width: number): void {

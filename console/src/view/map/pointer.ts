@@ -1,6 +1,8 @@
 // Pointer and keyboard on the map: hover, click, drag, zoom, and move between devices with the arrow keys.
 
+import { plain } from '../../format';
 import { headline } from '../card';
+import { ROLE_NAME, ROLE_NAMES } from '../roles';
 import type { MapView } from './map';
 import type { Site } from '../../model/site';
 
@@ -25,13 +27,19 @@ export function bindMap(map: MapView, site: Site, select: (id: string | null) =>
       drag = { x, y, moved: true };
     }
     const device = event.pointerType === 'touch' ? null : map.at(x, y);
+    const cluster = device ? null : map.clusterAt(x, y);
     map.hovered = device?.id ?? null;
-    canvas.style.cursor = device ? 'pointer' : map.isZoomed ? 'grab' : 'default';
-    tip.hidden = !device;
-    if (!device) return;
+    canvas.style.cursor = device || cluster ? 'pointer' : map.isZoomed ? 'grab' : 'default';
+    tip.hidden = !device && !cluster;
     const name = document.createElement('b');
-    name.textContent = device.label && device.label !== device.id ? `${device.id} · ${device.label}` : device.id;
-    tip.replaceChildren(name, headline(device));
+    if (device) {
+      name.textContent = device.label && device.label !== device.id ? `${device.id} · ${device.label}` : device.id;
+      tip.replaceChildren(name, headline(device));
+    } else if (cluster) {
+      name.textContent = `${plain(cluster.count)} devices`;
+      const roles = [...cluster.roles].map(([role, count]) => `${plain(count)} ${count === 1 ? ROLE_NAME[role] : ROLE_NAMES[role]}`);
+      tip.replaceChildren(name, `${roles.join(', ')}${cluster.offline ? `; ${plain(cluster.offline)} offline` : ''}. Click to zoom in.`);
+    } else return;
     tip.style.left = `${Math.max(4, Math.min(x + 14, map.box.clientWidth - tip.offsetWidth - 6))}px`;
     tip.style.top = `${y + 16 + tip.offsetHeight > map.box.clientHeight ? y - tip.offsetHeight - 10 : y + 16}px`;
   });
@@ -42,7 +50,11 @@ export function bindMap(map: MapView, site: Site, select: (id: string | null) =>
   canvas.addEventListener('click', (event) => {
     const moved = drag?.moved;
     drag = null;
-    if (!moved) select(map.at(...point(event as PointerEvent))?.id ?? null);
+    if (moved) return;
+    const at = point(event as PointerEvent);
+    const device = map.at(...at);
+    if (!device && map.clusterAt(...at)) map.zoomTo(...at);
+    else select(device?.id ?? null);
   });
   const arrows: Record<string, [number, number]> = {
     ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],

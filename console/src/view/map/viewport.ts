@@ -27,7 +27,8 @@ export class Viewport {
   zoomBy(factor: number, about: Place | null): void {
     this.zoom = factor === 0 ? 1 : Math.max(1, Math.min(MAX_ZOOM, this.zoom * factor));
     if (!this.isZoomed) this.centre = null;
-    else if (about) this.centre = about;
+    else if (about) this.centre = this.limited(about);
+    else if (this.centre) this.centre = this.limited(this.centre);
   }
 
   /** Move the map by pixels; only when it is zoomed in. */
@@ -35,7 +36,20 @@ export class Viewport {
     if (!this.isZoomed) return;
     const [latitude, longitude] = this.middle();
     const scale = this.scale();
-    this.centre = [latitude + dy / scale, longitude - dx / (scale * this.squeeze())];
+    this.centre = this.limited([latitude + dy / scale, longitude - dx / (scale * this.squeeze())]);
+  }
+
+  /** The place at a point of the screen. */
+  placeAt(x: number, y: number): Place {
+    const [latitude, longitude] = this.middle();
+    const scale = this.scale();
+    return [latitude - (y - this.height / 2) / scale, longitude + (x - this.width / 2) / (scale * this.squeeze())];
+  }
+
+  /** The nearest place within the area: its middle never leaves the window. */
+  private limited([latitude, longitude]: Place): Place {
+    const { south, north, west, east } = this.bounds;
+    return [clamp(latitude, south, north), clamp(longitude, west, east)];
   }
 
   /** The projection from degrees to pixels; a degree of longitude is shortened as at the middle latitude. */
@@ -79,4 +93,8 @@ export function boundsAround(places: readonly Place[], isTight: boolean): Bounds
   if (inGermany && !isTight && (north - south > 3 || east - west > 3)) return GERMANY;
   const [dy, dx] = [Math.max(north - south, 0.02) * 0.08, Math.max(east - west, 0.02) * 0.08];
   return { south: south - dy, north: north + dy, west: west - dx, east: east + dx };
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
 }
