@@ -29,7 +29,7 @@ from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.simulation import Simulation
 
 SOURCES: Final = ROOT / "console"
-CROWDS: Final = {100: (2, 2), 1_000: (4, 4), 3_000: (6, 6)}
+CROWDS: Final = {100: (2, 2), 1_000: (4, 4), 3_000: (6, 6), 5_000: (8, 8)}
 """Devices, and the rows and columns of their cells."""
 SECONDS_PER_TICK: Final = 4.0
 TICKS: Final = 2_000

@@ -17,7 +17,10 @@ import { MarketView } from './view/market';
 import { Now } from './view/header/now';
 import { AlarmBar } from './view/header/alarm-bar';
 import { showStatus } from './view/header/status-badge';
-import { put, showFound, showLog } from './view/panels';
+import { put, showLog } from './view/panels';
+import { DevicePage } from './view/device-page/device-page';
+import { DevicesTable } from './view/devices-table';
+import { Search } from './view/search';
 import { bindTheme, themeNow } from './view/theme';
 
 interface Config {
@@ -73,16 +76,12 @@ function start(config: Config): void {
   const head = new Now();
   const drill = new Drill();
   const alarms = new Alarms(site);
-  const alarmBar = new AlarmBar(alarms, site.name, (words) => {
-    const field = get<HTMLInputElement>('find');
-    field.value = words;
-    field.dispatchEvent(new Event('input'));
-    field.focus();
-  });
+  const alarmBar = new AlarmBar(alarms, site.name, (words) => search.for(words));
   const select = (id: string | null, announce = true): void => {
     map.selected = id;
     const device = id ? site.devices.get(id) : undefined;
     if (announce) put('spoken', device ? `${device.id}: ${headline(device)}` : '');
+    table.selected = id;
     card.update(id, palette);
     if (id && narrowScreen.matches) get('card').scrollIntoView({ block: 'nearest' });
   };
@@ -96,11 +95,18 @@ function start(config: Config): void {
     legend.recolour(palette);
   });
   get('card-close').addEventListener('click', () => select(null));
-  get<HTMLInputElement>('find').addEventListener('input', (event) =>
-    showFound(site, (event.target as HTMLInputElement).value, (id) => {
+  const table = new DevicesTable(site, select);
+  const devicePage = new DevicePage(site, palette, select);
+  const search = new Search(
+    site,
+    (query) => {
+      table.query = query;
+      table.update(performance.now(), true);
+    },
+    (id) => {
       select(id);
       get('card').scrollIntoView({ block: 'nearest' });
-    }),
+    },
   );
   get<HTMLSelectElement>('market-cell').addEventListener('change', (event) => {
     market.cell = (event.target as HTMLSelectElement).value;
@@ -171,6 +177,8 @@ function start(config: Config): void {
     showLog(site.log);
     controls.update(now, online);
     card.update(map.selected, palette);
+    table.update(now);
+    devicePage.update(palette);
     market.draw(palette);
     charts.update();
     legend.update();

@@ -20,6 +20,7 @@ from gridfleet.broker.protocol.messages import (
     MAX_TICKS,
     OUT_OF_SERVICE,
     AnyState,
+    Award,
     Bid,
     Call,
     Control,
@@ -40,7 +41,7 @@ from gridfleet.broker.readers.json_values import json_text
 from gridfleet.dashboards.console.phase_steps import STEPS
 
 READ: Final = (
-    Tick, Facts, Control, Presence, FleetPresence, State, Supply, Bid, Receipt, Call, Lease, Decline, Suspension,
+    Tick, Facts, Control, Presence, FleetPresence, State, Supply, Bid, Award, Receipt, Call, Lease, Decline, Suspension,
 )  # fmt: skip
 """The messages that the page reads; it publishes controls."""
 _HEAD: Final = """\

@@ -290,7 +290,7 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
     page.wait("document.querySelector('#card').hidden")
     reached = set()
     page.do("eval", code="document.body.focus()")
-    for _ in range(40):
+    for _ in range(80):
         page.do("press", selector="html", key="Tab")
         reached.add(page.do("eval", code="document.activeElement.id"))
     wanted = {"find", "pause", "step", "ticks", "mode", "seconds", "storm", "damage", "calm", "chargers-out"}
@@ -304,6 +304,9 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
         "log",
         "role-vehicle",
         "theme",
+        "end",
+        "devices-frame",
+        "charts-hours",
     }
     assert wanted <= reached
 

@@ -23,7 +23,7 @@ const SETTING_NAMES: Readonly<Record<string, string>> = {
   step: 'ticks to run before a pause',
 };
 const MODE_NAMES: Readonly<Record<Mode, string>> = { lockstep: 'lock-step', scaled: 'scaled', realtime: 'real time' };
-const DECLINE_REASONS: Readonly<Record<Decline['reason'], string>> = {
+export const DECLINE_REASONS: Readonly<Record<Decline['reason'], string>> = {
   port: 'no free port',
   energy: 'not enough energy stored',
   price: 'price beyond the limit',

@@ -280,6 +280,13 @@ export const BidSchema = v.strictObject({
 });
 export type Bid = v.InferOutput<typeof BidSchema>;
 
+export const AwardSchema = v.strictObject({
+  tick: integer(0, 2_147_483_647),
+  serial: integer(0, 2_147_483_647),
+  lots: v.pipe(v.array(PackageSchema), v.maxLength(256)),
+});
+export type Award = v.InferOutput<typeof AwardSchema>;
+
 export const ReceiptSchema = v.strictObject({
   tick: integer(0, 2_147_483_647),
   serial: integer(0, 2_147_483_647),
@@ -359,6 +366,7 @@ export const MESSAGE_TYPES = {
   state: { scope: ['role'], clock: 'also', senders: ['charger', 'clock', 'consumer', 'grid-supply', 'producer', 'storage', 'vehicle'], cells: 'any', schema: StateSchema },
   supply: { scope: ['cell'], clock: 'never', senders: ['producer', 'storage'], cells: 'own', schema: SupplySchema },
   bid: { scope: ['cell'], clock: 'never', senders: ['charger', 'consumer', 'storage'], cells: 'own', schema: BidSchema },
+  award: { scope: ['device'], clock: 'never', senders: ['grid-supply', 'producer', 'storage'], cells: 'any', schema: AwardSchema },
   receipt: { scope: ['device'], clock: 'never', senders: ['charger', 'consumer', 'storage'], cells: 'any', schema: ReceiptSchema },
   call: { scope: ['cell'], clock: 'never', senders: ['vehicle'], cells: 'any', schema: CallSchema },
   lease: { scope: ['device'], clock: 'never', senders: ['charger'], cells: 'any', schema: LeaseSchema },

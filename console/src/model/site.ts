@@ -5,6 +5,8 @@ import { Devices, type Device, type DevicePresence, type DeviceState } from './d
 import { describeControl, EventLog } from './event-log';
 import { cellsOf, distanceKm, type CellArea } from './geography';
 import { CLOCK_ID, type Call, type ClockState, type Facts, type Lease, type Presence, type Suspension, type Tick } from './messages';
+import { MessageTrace } from './message-trace';
+import { Partners } from './partners';
 import { Run } from './run';
 import { addRefusals, TickHistory, type Refusals } from './tick-totals';
 
@@ -20,6 +22,8 @@ export class Site {
   cells: CellArea[] = [];
   /** How many messages were ignored, by reason. */
   readonly rejected: Record<RejectReason, number> = { malformed: 0, schema: 0, sender: 0 };
+  readonly trace = new MessageTrace();
+  readonly partners = new Partners();
   /** The latest judgement of each device, by its id; of two of one tick the one that ends first. */
   private readonly suspensions = new Map<string, Suspension>();
   private readonly calls = new Map<string, Call>();
@@ -83,6 +87,7 @@ export class Site {
 
   private apply(decoded: Decoded, retained: boolean, nowMs: number): void {
     const { type, scope, sender, message } = decoded;
+    this.trace.add(decoded, this.tick?.tick ?? 0);
     const [to = ''] = scope;
     switch (type) {
       case 'tick':
@@ -112,7 +117,10 @@ export class Site {
       case 'bid':
         this.history.of(message.tick).bids?.set(sender, message.packages);
         return;
+      case 'award':
+        return; // counted by its receipt
       case 'receipt':
+        this.partners.add(to, sender, message.tick, message.lots);
         this.history.of(message.tick).addReceipt(to, sender, message, this.devices.get(to), this.devices.get(sender));
         return;
       case 'call':
@@ -203,6 +211,8 @@ export class Site {
 
   private restart(): void {
     this.history.clear();
+    this.trace.clear();
+    this.partners.clear();
     this.calls.clear();
     this.refusedMessages.clear();
     this.devices.dropStates();

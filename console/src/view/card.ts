@@ -3,6 +3,7 @@
 import { clockText, dayText, eur, figure, kw, kwh, percent, plain } from '../format';
 import type { Controls } from './controls/controls';
 import { hasBattery, isShort, outOfService, stateOfCharge, type Device, type DeviceState } from '../model/devices';
+import { placeName } from '../model/places';
 import type { Site } from '../model/site';
 import { ROLE_COLOUR, type Colours } from './palette';
 import { ROLE_NAME } from './roles';
@@ -10,7 +11,7 @@ import { ROLE_NAME } from './roles';
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 
 /** Name, value and, where there is one, what it means. */
-type Row = readonly [name: string, value: string, title?: string];
+export type Row = readonly [name: string, value: string, title?: string];
 
 export class Card {
   private readonly values: HTMLElement[] = [];
@@ -32,10 +33,11 @@ export class Card {
     const device = id ? this.site.devices.get(id) : undefined;
     panel.hidden = !device;
     this.shown = device ?? null;
+    panel.dataset['device'] = device?.id ?? '';
     if (!device) return;
     get('card-title').textContent = device.label && device.label !== device.id ? `${device.id} · ${device.label}` : device.id;
     this.tags(device);
-    this.setRows([...ownFigures(device), ...rowsOf(device), ...this.reputation(device)]);
+    this.setRows(factsOf(this.site, device));
     this.history(device, colours);
     this.service.hidden = device.role !== 'charger';
     this.service.disabled = !this.controls.mayToggle(device);
@@ -43,30 +45,8 @@ export class Card {
     if (this.service.textContent !== text) this.service.textContent = text;
   }
 
-  /** Which devices a device avoids because of what they did, and how many devices avoid it. */
-  private reputation(device: Device): Row[] {
-    const avoids = device.state?.avoids ?? [];
-    let others = 0;
-    for (const { state } of this.site.devices.all.values()) if (state?.avoids.includes(device.id)) others += 1;
-    const rows: Row[] = device.role === 'vehicle' || avoids.length ? [['Avoids', avoids.length ? avoids.join(', ') : 'nobody']] : [];
-    if (device.role === 'charger' || others) {
-      rows.push(['Avoided by', others ? `${plain(others)} ${others === 1 ? 'device' : 'devices'}` : 'nobody']);
-    }
-    return rows;
-  }
-
   private tags(device: Device): void {
-    const state = device.state;
-    const role = ROLE_NAME[device.role];
-    const tags: [string, boolean][] = [[device.kind, false]];
-    if (role !== device.kind) tags.push([role, false]);
-    if (state) tags.push([state.status, isShort(state) || state.status === 'stranded' || outOfService(device)]);
-    tags.push(device.online ? ['online', false] : ['offline', true]);
-    if (device.via) tags.push([`via ${device.via}`, false]);
-    if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);
-    const suspension = this.site.suspensionOf(device.id);
-    if (suspension) tags.push([`suspended until tick ${suspension.until_tick + 1}: ${suspension.lie}`, true]);
-    if (device.online && this.site.isOutdated(device)) tags.push([`last report: tick ${(state?.tick ?? 0) + 1}`, true]);
+    const tags = tagsOf(this.site, device);
     const holder = get('card-tags');
     const key = JSON.stringify(tags);
     if (holder.dataset['key'] === key) return;
@@ -142,6 +122,39 @@ export class Card {
   }
 }
 
+/** What a device is and how it is, in a few words each; the second says whether it is a warning. */
+export function tagsOf(site: Site, device: Device): [string, boolean][] {
+  const state = device.state;
+  const role = ROLE_NAME[device.role];
+  const tags: [string, boolean][] = [[device.kind, false]];
+  if (role !== device.kind) tags.push([role, false]);
+  if (state) tags.push([state.status, isShort(state) || state.status === 'stranded' || outOfService(device)]);
+  tags.push(device.online ? ['online', false] : ['offline', true]);
+  if (device.via) tags.push([`via ${device.via}`, false]);
+  if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);
+  const suspension = site.suspensionOf(device.id);
+  if (suspension) tags.push([`suspended until tick ${suspension.until_tick + 1}: ${suspension.lie}`, true]);
+  if (device.online && site.isOutdated(device)) tags.push([`last report: tick ${(state?.tick ?? 0) + 1}`, true]);
+  return tags;
+}
+
+/** All facts of a device: its own figures first. */
+export function factsOf(site: Site, device: Device): Row[] {
+  return [...ownFigures(device), ...rowsOf(device), ...reputation(site, device)];
+}
+
+/** Which devices a device avoids because of what they did, and how many devices avoid it. */
+function reputation(site: Site, device: Device): Row[] {
+  const avoids = device.state?.avoids ?? [];
+  let others = 0;
+  for (const { state } of site.devices.all.values()) if (state?.avoids.includes(device.id)) others += 1;
+  const rows: Row[] = device.role === 'vehicle' || avoids.length ? [['Avoids', avoids.length ? avoids.join(', ') : 'nobody']] : [];
+  if (device.role === 'charger' || others) {
+    rows.push(['Avoided by', others ? `${plain(others)} ${others === 1 ? 'device' : 'devices'}` : 'nobody']);
+}
+  return rows;
+}
+
 /** One line for the tooltip and for screen readers. */
 export function headline(device: Device): string {
   const { kind, state } = device;
@@ -176,14 +189,17 @@ function ownFigures({ figures, state }: Device): Row[] {
 
 function rowsOf(device: Device): Row[] {
   const state = device.state;
+  const near = placeName(device.latitude, device.longitude);
   const cell: Row = ['Cell', device.cell || '–'];
-  if (!state) return [cell];
+  const place: Row[] = near ? [['Place', near]] : [];
+  if (!state) return [cell, ...place];
   const ignored = Object.entries(state.refused);
   const count = ignored.reduce((sum, [, each]) => sum + each, 0);
   return [
     ...rowsOfRole(state),
     ['Balance', eur(state.balance_neur)],
     cell,
+    ...place,
     ['Reported for tick', plain(state.tick + 1)],
     ['Messages ignored', count ? `${plain(count)} (${ignored.slice(0, 4).map(([reason]) => reason).join(', ')})` : 'none'],
   ];

@@ -20,7 +20,7 @@ const byName = new Intl.Collator('en', { numeric: true }).compare;
 
 export class DevicesTable {
   query = '';
-  selected: string | null = null;
+  private chosen: string | null = null;
   private column: Column = 'id';
   private descending = false;
   private rows: readonly Row[] = [];
@@ -42,6 +42,12 @@ export class DevicesTable {
       if (id) this.select(id);
     });
     this.frame.addEventListener('keydown', (event) => this.onKey(event));
+  }
+
+  /** Mark the row of a device. */
+  set selected(id: string | null) {
+    this.chosen = id;
+    this.draw();
   }
 
   /** Show the devices as they are now. */
@@ -106,7 +112,7 @@ export class DevicesTable {
     const first = Math.max(0, Math.floor(this.frame.scrollTop / height) - SPARE);
     const last = Math.min(this.rows.length, Math.ceil((this.frame.scrollTop + this.frame.clientHeight) / height) + SPARE);
     const visible = this.rows.slice(first, last).map(({ device }) => this.texts(device));
-    const key = `${first} ${this.rows.length} ${this.selected} ${height}\n${visible.map((each) => each.join('\t')).join('\n')}`;
+    const key = `${first} ${this.rows.length} ${this.chosen} ${height}\n${visible.map((each) => each.join('\t')).join('\n')}`;
     if (key === this.shown) return;
     this.shown = key;
     const space = (rows: number): HTMLTableRowElement => {
@@ -128,7 +134,7 @@ export class DevicesTable {
     const row = document.createElement('tr');
     row.dataset['id'] = device.id;
     row.setAttribute('aria-rowindex', String(index + 2));
-    if (device.id === this.selected) row.setAttribute('aria-selected', 'true');
+    if (device.id === this.chosen) row.setAttribute('aria-selected', 'true');
     if (!device.online) row.className = 'offline';
     texts.forEach((text, column) => {
       const cell = document.createElement(column ? 'td' : 'th');
@@ -142,7 +148,7 @@ export class DevicesTable {
 
   private texts(device: Device): string[] {
     const charge = stateOfCharge(device.state);
-    const seen = device.state ? `tick ${plain(device.state.tick + 1)}` : '–';
+    const seen = device.state ? plain(device.state.tick + 1) : '–';
     return [device.id, device.kind, stateWords(this.site, device), Number.isNaN(charge) ? '' : percent(charge), seen];
   }
 
@@ -155,7 +161,7 @@ export class DevicesTable {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.target !== this.frame) return;
     event.preventDefault();
-    const at = this.rows.findIndex(({ device }) => device.id === this.selected);
+    const at = this.rows.findIndex(({ device }) => device.id === this.chosen);
     const next = this.rows[Math.max(0, Math.min(this.rows.length - 1, at + step))];
     if (!next) return;
     this.select(next.device.id);

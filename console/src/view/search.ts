@@ -8,6 +8,7 @@ import { ROLE_NAME } from './roles';
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 /** So many devices are offered below the field; the table has all. */
 const OFFERED = 8;
+const byName = new Intl.Collator('en', { numeric: true }).compare;
 
 /** The words by which a device is found, in small letters. */
 export function words(site: Site, device: Device): string {
@@ -56,7 +57,7 @@ export class Search {
     if (!wanted) return [];
     const found = [...this.site.devices.all.values()].filter((each) => words(this.site, each).includes(wanted));
     const rank = ({ id, kind }: Device): number => (id === wanted ? 0 : id.startsWith(wanted) ? 1 : kind === wanted ? 2 : 3);
-    return found.sort((a, b) => rank(a) - rank(b));
+    return found.sort((a, b) => rank(a) - rank(b) || byName(a.id, b.id));
   }
 
   private choose(id: string): void {

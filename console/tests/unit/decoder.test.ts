@@ -140,5 +140,5 @@ it('subscribes to every message type and to batches', () => {
   expect(filters).toContain('gridfleet/town/tick/+');
   expect(filters).toContain('gridfleet/town/presence/+/+/+');
   expect(filters).toContain('gridfleet/town/batch/+/+/+');
-  expect(filters).toHaveLength(14);
+  expect(filters).toHaveLength(15);
 });

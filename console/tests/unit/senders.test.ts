@@ -14,6 +14,7 @@ const EXAMPLES: Record<Exclude<MessageType, 'presence' | 'state'>, [string[], ob
   fleet: [[], { online: false, devices: 1, refused: {} }],
   supply: [['c'], { tick: 1, energy_wh: 5_000 }],
   bid: [['c'], { tick: 1, packages: lots }],
+  award: [['a-consumer'], { tick: 1, serial: 3, lots }],
   receipt: [['a-producer'], { tick: 1, serial: 3, lots }],
   call: [['c'], { ...call, consumption_wh_per_km: 160 }],
   suspension: [['a-producer'], { lie: 'supply beyond limits', evidence: 'supply of tick 1', since_tick: 2, until_tick: 98 }],
@@ -42,9 +43,9 @@ function site(): TestSite {
 }
 
 /** Everything that the page knows, without its count of rejected messages. */
-function known({ site: { run, devices, history, log, facts, cells } }: TestSite): string {
+function known({ site: { run, devices, history, log, facts, cells, trace } }: TestSite): string {
   const totals = history.running;
-  return JSON.stringify([run, [...devices.all], facts, cells, log.entries, totals], (_, value: unknown) =>
+  return JSON.stringify([run, [...devices.all], facts, cells, log.entries, totals, trace.latest(100, () => true)], (_, value: unknown) =>
     value instanceof Map || value instanceof Set ? [...value] : value,
   );
 }
