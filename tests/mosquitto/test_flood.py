@@ -33,6 +33,7 @@ from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from tests.conftest import CONSOLE
 from tests.mosquitto.clients import WAIT_S, Client, Clients
+from tests.waiting import wait_ended
 
 CALL: Final = "gridfleet/town/call/cell-1-1/vehicle-1"
 MARKER: Final = "gridfleet/town/state/clock/clock"
@@ -74,7 +75,7 @@ def mqtt_js(
     }  # fmt: skip
     command = ["node", str(Path(__file__).with_name("flood.mjs")), str(CONSOLE), json.dumps(options)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert clients.loop.run_until(lambda: process.poll() is not None, 20 * WAIT_S)
+    wait_ended(clients.loop, [process])
     assert process.returncode == 0
     return int(process.communicate()[0])
 

@@ -1,5 +1,6 @@
 """A liar on a real broker with access rules: it is suspended, said so, and lifted by an operator alone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,19 +26,17 @@ LIARS = ("household-1=bid-everything", "charger-1=overbill")
 TICKS = 6
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def log() -> list[tuple[str, str, Message]]:
     return []
 
 
-@pytest.fixture
-def site(
-    mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, log: list[tuple[str, str, Message]]
-) -> BrokerAddress:
+@pytest.fixture(scope="module")
+def site(secrets: Path, scenario: Scenario, log: list[tuple[str, str, Message]]) -> Iterator[BrokerAddress]:
     """A run with two liars that has ended; its broker still retains what was said of them."""
-    address = BrokerAddress.parse(mosquitto.url)
     fleet = Fleet(scenario, liars=parse_liars(LIARS))
-    with open_recording(scenario, None) as recorded:
+    with MosquittoBroker(secrets) as broker, open_recording(scenario, None) as recorded:
+        address = BrokerAddress.parse(broker.url)
         SiteRun(
             fleet,
             address,
@@ -51,7 +50,7 @@ def site(
             signed=read_register(SecretsFolder(secrets)),
         ).run()
         recorded.finish()
-    return address
+        yield address
 
 
 def client(address: BrokerAddress, secrets: Path, user: str) -> TrustClient:

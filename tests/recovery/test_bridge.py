@@ -23,6 +23,7 @@ from gridfleet.provisioning.runs.results import open_recording
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.provisioning.shell import end, start
 from tests.system.message_log import EXCHANGING
+from tests.waiting import wait_ended
 
 pytestmark = pytest.mark.mosquitto
 TICKS = 4
@@ -188,7 +189,7 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
         assert loop.run_until(lambda: bool(finished), 60)
         children[0].terminate()
         children[1].terminate()
-        loop.run_until(lambda: all(child.poll() is not None for child in children), 60)
+        wait_ended(loop, children)
         assert [end(child).code for child in children] == [ExitCode.SUCCESS] * 3
         audit = recorded.finish()
     assert audit.holds, audit.broken
