@@ -94,7 +94,7 @@ class SharedSite:
         for group in self.groups:
             group.stop()
         self.seat.stop()
-        self.loop.run_until(lambda: self.loop.connections == {self.listener.connection}, 60)
+        assert self.loop.run_until(lambda: self.loop.connections == {self.listener.connection}, 60)
 
 
 @contextmanager
@@ -253,6 +253,8 @@ def test_an_outage_as_a_drill_disconnects_and_reconnects_every_device(
         tick = site.clock.tick
         assert loop.run_until(lambda: site.clock.tick > tick + 2, 60)
         assert site.clock.online_devices == set(site.fleet.ids)  # the drill does not repeat
+        if lines is not None:
+            lines.connection.close()
         site.stop()
     assert broken(audit(site.log.messages, exact=False)) == {}
 
