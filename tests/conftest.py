@@ -10,6 +10,7 @@ many were left out; `make test-all`, which CI calls, runs it as well.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -149,6 +150,12 @@ def require_program(marker: str) -> Path:
     if program is None:
         pytest.fail(f"a test that uses {marker} must be marked `{marker}`", pytrace=False)
     return program
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, also where the tests were started in the background: the programs that they start inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
