@@ -1,10 +1,10 @@
 """Who may publish and subscribe to which topics, derived from the topic table; `brokers/` writes it as access rules.
 
 A device may publish the message types of its role, under its own id, to the cells within its range; it may receive
-what concerns its cell or itself. Only the clock publishes ticks, grants and registrations, only operators publish
-controls, only the recorder and operators suspensions, and viewers nothing. A fleet process may receive the tick, and publish and receive what its devices may. The
-presence of a device comes from the device itself or from its fleet process, so receivers know whose messages to accept
-in a batch (`protocol.decoder`).
+what concerns its cell or itself. Only the clock publishes ticks, grants and registrations, only operators controls,
+only operators and the recorder suspensions, and viewers publish nothing. A fleet process may receive the tick, and
+publish and receive what its devices may. The presence of a device comes from the device itself or from its fleet
+process, so receivers know whose messages to accept in a batch (`protocol.decoder`).
 """
 
 from collections.abc import Iterable, Iterator

@@ -14,7 +14,7 @@ interface Row {
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 /** Rows drawn above and below those in view. */
 const SPARE = 6;
-/** How often the table is sorted anew, in ms: with many devices a reader could not follow anyway. */
+/** How often the table is sorted again, in ms: with many devices a reader could not follow anyway. */
 const SORT_MS = 1_000;
 const byName = new Intl.Collator('en', { numeric: true }).compare;
 
