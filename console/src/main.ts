@@ -14,13 +14,16 @@ import { buildKey, RoleLegend, showCells, showKey } from './view/legend';
 import { MapView } from './view/map/map';
 import { bindMap } from './view/map/pointer';
 import { MarketView } from './view/market';
+import { Explain } from './view/header/explain';
 import { Now } from './view/header/now';
 import { AlarmBar } from './view/header/alarm-bar';
 import { showStatus } from './view/header/status-badge';
 import { put, showLog } from './view/panels';
 import { DevicePage } from './view/device-page/device-page';
 import { DevicesTable } from './view/devices-table';
+import { Modes } from './view/modes';
 import { Search } from './view/search';
+import { SymbolKey } from './view/symbol-key';
 import { bindTheme, themeNow } from './view/theme';
 
 interface Config {
@@ -74,6 +77,8 @@ function start(config: Config): void {
   });
   const card = new Card(site, controls);
   const head = new Now();
+  const explain = new Explain(site);
+  const key = new SymbolKey(site, map, palette);
   const drill = new Drill();
   const alarms = new Alarms(site);
   const alarmBar = new AlarmBar(alarms, site.name, (words) => search.for(words));
@@ -93,7 +98,15 @@ function start(config: Config): void {
     map.recolour(palette);
     charts.recolour(palette);
     legend.recolour(palette);
+    key.recolour(palette);
   });
+  new Modes(
+    () => {
+      map.recolour(palette);
+      charts.recolour(palette);
+    },
+    (isOpen) => explain.open(isOpen),
+  );
   get('card-close').addEventListener('click', () => select(null));
   const table = new DevicesTable(site, select);
   const devicePage = new DevicePage(site, palette, select);
@@ -169,6 +182,8 @@ function start(config: Config): void {
     put('site', site.name);
     put('title', site.facts?.title ?? '');
     head.show(site);
+    explain.update();
+    key.update();
     drill.update(site.run, now);
     const status = statusOf(site, online, drill, now);
     moving = status.live;

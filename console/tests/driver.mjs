@@ -29,6 +29,7 @@ const commands = {
     });
     await page.goto(url);
   },
+  reload: async () => void (await page.reload()),
   click: ({ selector }) => page.click(selector),
   fill: async ({ selector, value }) => {
     await page.fill(selector, value);

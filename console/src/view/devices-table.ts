@@ -4,6 +4,7 @@ import { percent, plain } from '../format';
 import { stateOfCharge, type Device } from '../model/devices';
 import type { Site } from '../model/site';
 import { stateWords, words } from './search';
+import { rem } from './text-size';
 
 type Column = 'id' | 'kind' | 'state' | 'charge' | 'seen';
 interface Row {
@@ -153,7 +154,7 @@ export class DevicesTable {
   }
 
   private rowHeight(): number {
-    return 1.75 * (parseFloat(getComputedStyle(document.documentElement).fontSize) || 16);
+    return 1.75 * rem();
   }
 
   /** Arrow keys move through the rows; Enter opens the page of the device. */

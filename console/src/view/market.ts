@@ -5,6 +5,7 @@ import type { Site } from '../model/site';
 import type { Source, TickTotals } from '../model/tick-totals';
 import { ROLE_COLOUR, type Colours } from './palette';
 import { nameOfRole } from './roles';
+import { labelFont, rem } from './text-size';
 
 interface Slice {
   wh: number;
@@ -20,7 +21,6 @@ const ORDER = ['producer', 'storage', 'imported', 'grid-supply', 'unserved'] as 
 const LEFT_REM = 2.9;
 const BOTTOM_REM = 1.7;
 const TOP_REM = 1.1;
-const FONT_REM = 0.6875;
 
 export class MarketView {
   cell = '';
@@ -61,7 +61,7 @@ export class MarketView {
     const supply = totals ? this.supply(totals) : 0;
     const sums = { producer: 0, storage: 0, imported: 0, 'grid-supply': 0, unserved: 0 };
     for (const slice of slices) sums[slice.by] += slice.wh;
-    const key = [totals?.tick, supply, width, height, colours.ink, this.cell, ...Object.values(sums)].join();
+    const key = [totals?.tick, supply, rem(), width, height, colours.ink, this.cell, ...Object.values(sums)].join();
     if (key === this.key) return;
     this.key = key;
     this.shown = slices;
@@ -126,9 +126,9 @@ export class MarketView {
     this.canvas.height = Math.round(height * density);
     const pen = this.canvas.getContext('2d')!;
     pen.scale(density, density);
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
-    const [LEFT, BOTTOM, TOP] = [LEFT_REM * rem, BOTTOM_REM * rem, TOP_REM * rem];
-    pen.font = `${FONT_REM * rem}px system-ui, sans-serif`;
+    const size = rem();
+    const [LEFT, BOTTOM, TOP] = [LEFT_REM * size, BOTTOM_REM * size, TOP_REM * size];
+    pen.font = labelFont();
     const wanted = slices.reduce((sum, each) => sum + each.wh, 0);
     const most = Math.max(wanted, Math.min(supply, wanted * 1.6), 1) * 1.04;
     const highest = Math.max(1, ...slices.map((each) => each.ueur / 1e6)) * 1.06;
@@ -151,12 +151,12 @@ export class MarketView {
     }
     pen.textBaseline = 'alphabetic';
     pen.textAlign = 'center';
-    const stride = roundUp(most / (width < 30 * rem ? 3 : 8));
+    const stride = roundUp(most / (width < 30 * size ? 3 : 8));
     for (let wh = 0; wh <= most; wh += stride) pen.fillText(plain(wh / 1000), x(wh), height - 8);
     pen.textAlign = 'right';
-    pen.fillText('kWh', width - 12, height - 8 - 0.8 * rem);
+    pen.fillText('kWh', width - 12, height - 8 - 0.8 * size);
     pen.textAlign = 'left';
-    pen.fillText('€/kWh', 4, 0.7 * rem);
+    pen.fillText('€/kWh', 4, 0.7 * size);
 
     const fill: Record<Source, string> = {
       producer: colours[ROLE_COLOUR.producer],

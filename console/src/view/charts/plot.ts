@@ -6,13 +6,13 @@ import { clockText, plain } from '../../format';
 import type { Site } from '../../model/site';
 import type { TickTotals } from '../../model/tick-totals';
 import type { Colours } from '../palette';
+import { labelFont, rem } from '../text-size';
 import type { Chart, Line, Reference } from './catalog';
 import { marksNear, type Mark } from './marks';
 import { withGaps } from './rows';
 import { swatch } from './swatch';
 
 const HEIGHT_REM = 12.5;
-const FONT_REM = 0.6875;
 /** A range of simulated time, in seconds; null for the whole run. */
 export type TimeRange = readonly [from: number, to: number] | null;
 
@@ -114,7 +114,7 @@ export class Plot {
   }
 
   private options(lines: Line[], colours: Colours): uPlot.Options {
-    const font = `${FONT_REM * rem()}px system-ui, sans-serif`;
+    const font = labelFont();
     const size = rem() / 16;
     const axis: uPlot.Axis = { stroke: colours.muted, font, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false } };
     const km = lines.some((line) => line.scale === 'km');
@@ -194,7 +194,7 @@ export class Plot {
       pen.moveTo(left, y);
       pen.lineTo(left + width, y);
       pen.stroke();
-      pen.font = `${FONT_REM * rem() * devicePixelRatio}px system-ui, sans-serif`;
+      pen.font = labelFont(devicePixelRatio);
       pen.textAlign = 'right';
       pen.textBaseline = 'bottom';
       pen.fillText(label, left + width - 4, y - 2);
@@ -232,11 +232,6 @@ export class Plot {
     }
     pen.restore();
   }
-}
-
-/** The size of the page's text, in pixels. */
-function rem(): number {
-  return parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
 }
 
 function valueRange(low: number | null, high: number | null): [number, number] {

@@ -8,6 +8,7 @@ import type { Site } from '../../model/site';
 import { startOf } from '../../model/tick-totals';
 import { factsOf, tagsOf } from '../card';
 import { ROLE_COLOUR, type Colours } from '../palette';
+import { labelFont, rem } from '../text-size';
 import { messageWords } from './message-words';
 
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
@@ -95,17 +96,16 @@ export class DevicePage {
     this.plot = null;
     if (!x.length) return;
     const colour = this.colours[ROLE_COLOUR[device.role]];
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
-    const axis: uPlot.Axis = { stroke: this.colours.muted, font: `${0.6875 * rem}px system-ui, sans-serif`, grid: { stroke: this.colours.grid, width: 1 }, ticks: { show: false } };
+    const axis: uPlot.Axis = { stroke: this.colours.muted, font: labelFont(), grid: { stroke: this.colours.grid, width: 1 }, ticks: { show: false } };
     this.plot = new uPlot(
       {
         width: Math.max(200, Math.floor(holder.clientWidth)),
-        height: Math.round(13 * rem),
+        height: Math.round(13 * rem()),
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
         scales: { y: { range: (_plot, low, high) => (battery ? [0, 100] : [Math.min(0, low ?? 0) * 1.05, Math.max(1, high ?? 1) * 1.08]) } },
         cursor: { y: false, drag: { x: true, y: false } },
         hooks: { setCursor: [showLast] },
-        axes: [{ ...axis, grid: { show: false }, values: '{HH}:{mm}', size: 1.9 * rem }, { ...axis, size: 3.2 * rem }],
+        axes: [{ ...axis, grid: { show: false }, values: '{HH}:{mm}', size: 1.9 * rem() }, { ...axis, size: 3.2 * rem() }],
         series: [
           { label: 'time', value: (_plot, seconds) => (Number.isFinite(seconds) ? clockText(seconds * 1000) : '') },
           { label: unit, stroke: colour, width: 1.75, fill: `${colour}24`, points: { show: false }, value: (_plot, value) => plain(value ?? NaN, 1) },

@@ -3,6 +3,7 @@
 import type { DeviceRole } from '../../model/devices';
 import type { Site } from '../../model/site';
 import { ROLE_COLOUR, type Colours } from '../palette';
+import { labelFont } from '../text-size';
 import type { Spot } from './flows';
 import type { Pen } from './symbols';
 
@@ -90,7 +91,7 @@ export function drawCluster(pen: Pen, cluster: Cluster, colours: Colours, site: 
     pen.setLineDash([]);
   }
   pen.fillStyle = colours.ink;
-  pen.font = '600 11px system-ui, sans-serif';
+  pen.font = labelFont(1, '600');
   pen.textAlign = 'center';
   pen.textBaseline = 'middle';
   pen.fillText(String(count), x, y + 0.5);

@@ -4,11 +4,11 @@ import germany from '../../../../dashboards/plots/data/germany.json';
 import type { CellArea } from '../../model/geography';
 import { PLACES } from '../../model/places';
 import type { Colours } from '../palette';
+import { labelFont } from '../text-size';
 import type { Pen } from './symbols';
 import type { Viewport } from './viewport';
 
 const RINGS = germany.rings as unknown as [number, number][][];
-const FONT = '11px system-ui, sans-serif';
 
 export function drawLand(pen: Pen, viewport: Viewport, cells: readonly CellArea[], colours: Colours): void {
   const project = viewport.projection();
@@ -31,7 +31,7 @@ export function drawLand(pen: Pen, viewport: Viewport, cells: readonly CellArea[
   pen.setLineDash([2, 5]);
   pen.strokeStyle = colours.curtailed;
   pen.fillStyle = colours.muted;
-  pen.font = FONT;
+  pen.font = labelFont();
   for (const cell of cells.length > 1 ? cells : []) {
     const [left, upper] = project(cell.north, cell.west);
     const [right, lower] = project(cell.south, cell.east);
@@ -46,7 +46,7 @@ export function drawLand(pen: Pen, viewport: Viewport, cells: readonly CellArea[
 function drawPlaces(pen: Pen, viewport: Viewport, colours: Colours): void {
   const project = viewport.projection();
   const taken: [number, number, number][] = [];
-  pen.font = FONT;
+  pen.font = labelFont();
   pen.textAlign = 'left';
   pen.lineWidth = 3;
   pen.strokeStyle = colours.land;

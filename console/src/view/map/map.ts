@@ -4,6 +4,7 @@
 import type { Device, DeviceRole } from '../../model/devices';
 import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
+import { rem } from '../text-size';
 import { CLUSTERED_DEVICES, CLUSTERED_ZOOM, clustersOf, drawCluster, radiusOf, type Cluster } from './clusters';
 import { drawDevice, hash } from './device';
 import { drawFlows, drawRoutes, type Spot } from './flows';
@@ -197,7 +198,7 @@ export class MapView {
     if (!places.length) return;
     const bounds = boundsAround(places, devices.all.size >= MANY_DEVICES);
     const shrink = Math.max(0.52, Math.min(1.15, Math.sqrt(110 / Math.max(devices.all.size, 1))));
-    const size = Math.min(Math.max(shrink, 1), shrink * Math.sqrt(this.viewport.zoom));
+    const size = (rem() / 16) * Math.min(Math.max(shrink, 1), shrink * Math.sqrt(this.viewport.zoom));
     const key = [...Object.values(bounds), size.toFixed(2), cells.length].join();
     if (key === this.fittedFor) return;
     this.fittedFor = key;
