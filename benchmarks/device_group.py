@@ -20,7 +20,7 @@ from benchmarks.measure import memory_kb
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
+from gridfleet.broker.mqtt.network.descriptors import raise_descriptor_limit
 from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA

@@ -13,7 +13,7 @@ from benchmarks.measure import memory_kb
 from benchmarks.raw_paho import PLAIN, SITE
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
-from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
+from gridfleet.broker.mqtt.network.descriptors import raise_descriptor_limit
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 
 

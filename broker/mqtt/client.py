@@ -11,16 +11,16 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import monotonic
 from typing import Final, Literal
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.mqtt.client_options import NO_LOGIN, ClientOptions, Login, PersistentSession, Will
 from gridfleet.broker.mqtt.connection import CLOSE_TIMEOUT_S, Connection, ConnectionContext
 from gridfleet.broker.mqtt.event_loop import EventLoop, Timer
 from gridfleet.broker.mqtt.packet_codec import schema_property
+from gridfleet.broker.mqtt.protocol_version import LACKS, ProtocolVersion
 from gridfleet.broker.mqtt.reconnect import MAX_WAIT_S, Reconnector
 
 __all__ = ["BrokerAddress", "BrokerError", "Connection", "Login", "MqttLoop", "Timer", "Will"]
@@ -44,12 +44,16 @@ class MqttLoop(EventLoop):
         *,
         tls: ssl.SSLContext | None = None,
         keepalive_s: int = KEEPALIVE_S,
-        version: Literal[4, 5] = 5,
+        version: Literal[4, 5] | None = None,
         retry_refused: bool = False,
         schema: str = "",
         max_wait_s: float = MAX_WAIT_S,
+        spread: bool = False,
     ) -> None:
-        """Connect nothing yet. `version` is 5 for MQTT 5 and 4 for 3.1.1; keep-alive is at least 30 s.
+        """Connect nothing yet. `version` is 5 for MQTT 5, 4 for 3.1.1, None for 5 or else 3.1.1, as the broker speaks.
+
+        Keep-alive is at least 30 s. Of several addresses a client tries the next one when it loses one; with `spread`
+        clients begin at different ones.
 
         A lost connection reconnects after waits that grow up to `max_wait_s`. When all were lost, the first that is
         online again makes the others try at once.
@@ -73,7 +77,14 @@ class MqttLoop(EventLoop):
         """Refusals that were logged: when each may be logged again, and the wait after that, in seconds."""
         self._reconnector: Reconnector[Connection] = Reconnector(self, max_wait_s)
         self._context = ConnectionContext(
-            self, self._reconnector, version, schema_property(schema), keepalive_s, self._on_refused
+            self,
+            self._reconnector,
+            ProtocolVersion(version),
+            schema_property(schema),
+            keepalive_s,
+            self._on_refused,
+            self._on_accepted,
+            spread,
         )
         self.call_later(keepalive_s / 4, self._keep_alive)
 
@@ -113,11 +124,12 @@ class MqttLoop(EventLoop):
         """
         self._check_open()
         address = self._address
-        tls = login.tls if address.tls else None
+        is_tls = any(each.tls for each in address.all)
+        tls = login.tls if is_tls else None
         if login.username is not None:
-            address = replace(address, username=login.username, password=login.password)
-        if tls is None and address.tls:
-            self._tls = tls = self._tls or ssl.create_default_context()
+            address = address.with_login(login.username, login.password)
+        if tls is None and is_tls:
+            self._tls = tls = self._tls or _tls_context(address)
         options = ClientOptions(
             address,
             tls,
@@ -158,7 +170,7 @@ class MqttLoop(EventLoop):
         first = min(offline, key=lambda each: each.client_id)
         return (
             f"{len(offline)} of {len(self._reconnector.connections)} connections to {self._address} are not online; "
-            f"{first.client_id}: {first.offline_reason}. Is a broker running there, and can this machine reach it?"
+            f"{first.client_id}: {first.offline_reason}" + (f" – {first.remedy}" if first.remedy else "")
         )
 
     def close(self) -> None:
@@ -198,6 +210,11 @@ class MqttLoop(EventLoop):
             self._failure = error
         return not self._retry_refused
 
+    def _on_accepted(self, address: BrokerAddress) -> None:
+        """Say once that the broker speaks only MQTT 3.1.1, and what is lacking then."""
+        if self._context.version.on_accepted():
+            _log.warning("%s speaks MQTT 3.1.1 only: %s", address, LACKS)
+
     def _warn(self, text: str) -> None:
         """Log a refusal the first time, then at growing intervals while it is repeated."""
         now_s = monotonic()
@@ -210,3 +227,13 @@ class MqttLoop(EventLoop):
         self.call_later(self.keepalive_s / 4, self._keep_alive)
         for connection in self.connections:
             connection.keep_alive()
+
+
+def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    """Return a TLS context that trusts the authorities of an address's file, or those of the system."""
+    try:
+        return ssl.create_default_context(cafile=address.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(
+            f"{address.ca} cannot be used as CA certificate ({error_reason(error)}): give a PEM file of the authority"
+        ) from None

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from gridfleet.broker.address import BrokerAddress
@@ -101,7 +101,7 @@ class ClientOptions:
             new = self.renew_login()
         except BrokerError:
             return False  # the files are being replaced
-        address = replace(self.address, username=new.username, password=new.password)
+        address = self.address.with_login(new.username, new.password)
         changed = address != self.address or new.tls is not self.tls
         self.address, self.tls = address, new.tls
         return changed

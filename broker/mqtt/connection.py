@@ -6,22 +6,36 @@ import select
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from time import monotonic
+from typing import Final, NamedTuple
+from zlib import crc32
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gridfleet.broker.errors import BrokerError, error_reason
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client_options import ClientOptions
 from gridfleet.broker.mqtt.event_loop import EventLoop
-from gridfleet.broker.mqtt.paho_client import PERMANENT_REFUSALS, PahoClient
+from gridfleet.broker.mqtt.network.failures import (
+    TAKEN_OVER,
+    Failure,
+    certificate_failure,
+    closed_early,
+    refusal,
+    socket_failure,
+)
+from gridfleet.broker.mqtt.network.transport import Framing, WatchedTransport
+from gridfleet.broker.mqtt.network.websocket import WebSocketFraming, websocket_url
+from gridfleet.broker.mqtt.paho_client import PahoClient
+from gridfleet.broker.mqtt.protocol_version import MQTT_5, ProtocolVersion
 from gridfleet.broker.mqtt.reconnect import Reconnector, backoff_s
 from gridfleet.broker.mqtt.send_queue import MAX_UNACKNOWLEDGED, SendQueue
 from gridfleet.broker.mqtt.session import Inbox
-from gridfleet.broker.mqtt.transport import WatchedTransport
 
 _log: Final = logging.getLogger(__name__)
+NO_ANSWER: Final = "the broker gives no answer"
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long a closing connection waits for the broker to take its last messages, in seconds."""
 MAX_FILTERS: Final = 200
@@ -32,7 +46,12 @@ DENIED: Final = "denied"
 """The reason given to `on_problem` when the broker did not allow a publication; with its topic."""
 TAKEN_OVER_WAIT_S: Final = 2.0
 """Additional wait after that, in seconds, because two clients with one id disconnect each other."""
+STEADY_S: Final = 10.0
+"""A connection that was online for so long, in seconds, begins with the shortest wait again when it is lost."""
+MAX_SHORT: Final = 3
+"""After so many shorter ones in a row, which the broker ended without a reason, another client is suspected."""
 _TAKEN_OVER_CODE: Final = 0x8E
+_OTHER_VERSION_CODE: Final = 0x84
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
@@ -41,12 +60,16 @@ class ConnectionContext(NamedTuple):
 
     loop: EventLoop
     reconnector: "Reconnector[Connection]"
-    version: Literal[4, 5]
+    version: ProtocolVersion
     schema: bytes
     """The encoded user property with the schema version."""
     keepalive_s: int
     on_refused: Callable[[BrokerError], bool]
     """Takes a permanent refusal; returns whether it ends the connection."""
+    on_accepted: Callable[[BrokerAddress], None]
+    """Is called whenever a broker accepts a connection, with the address."""
+    spread: bool
+    """Whether clients begin at different ones of several addresses."""
 
 
 class Connection:
@@ -64,7 +87,19 @@ class Connection:
         self._transport: WatchedTransport | None = None
         self._inbox = Inbox(options)
         self._subscribing: set[int] = set()
+        self.remedy = ""
+        """What to do about it, as far as the cause is known."""
+        addresses = options.address.all
+        self._next_address = crc32(client_id.encode()) % len(addresses) if context.spread else 0
+        self._address = addresses[self._next_address]
+        """The address that is tried or used now."""
+        self._tried: int = context.version.number
+        """The MQTT version of the present connection, or of the last attempt."""
         self._failures = 0
+        self._online_s = 0.0
+        """When the connection came online last, by `monotonic()`."""
+        self._short = 0
+        """How many connections in a row the broker has ended soon after it had accepted them."""
         self._offline_s = 0.0
         self._refused_for_good = False
         self._known = False
@@ -77,12 +112,13 @@ class Connection:
         self._closed = False
         self._client = client = PahoClient(
             client_id,
-            version=context.version,
+            version=context.version.number,
             connector=self._open_transport,
             deliver=self._inbox.add,
             on_denied=self._denied,
             on_schema_mismatch=partial(options.report_problem, "version"),
             on_unsent=self._write_later,
+            on_other_version=self._on_other_version,
             schema=context.schema,
             deliver_unacknowledged=None if self._inbox.session is None else self._inbox.add_unacknowledged,
         )
@@ -92,7 +128,7 @@ class Connection:
         client.on_disconnect = self._disconnected
         client.on_socket_close = self._socket_closes
         client.on_socket_register_write = self._write_later
-        self._queue = SendQueue(client, mqtt5=context.version == 5, schema=context.schema)
+        self._queue = SendQueue(client, mqtt5=context.version.number == MQTT_5, schema=context.schema)
 
     # --- for its owner ---
 
@@ -185,11 +221,18 @@ class Connection:
 
     def connect(self) -> None:
         """Begin to connect; `Reconnector.attempt_ended` is called once the result is known."""
-        self.offline_reason = "the broker gives no answer"
+        self.offline_reason = NO_ANSWER
+        addresses, version = self._options.address.all, self._context.version
+        self._address = addresses[self._next_address % len(addresses)]
+        self.remedy = f"is it an MQTT broker that listens at {self._address.host} port {self._address.port}?"
+        self._tried = version.number
+        self._client.set_version(version.number)
+        self._queue.set_version(mqtt5=version.number == MQTT_5)
         try:
             self._client.reconnect()
         except (OSError, UnicodeError) as error:
-            self._lost(f"cannot connect: {error_reason(error)}")
+            self._fail(socket_failure(error, self._address))
+            self._lost(self.offline_reason)
 
     def drop(self, reason: str, *, offline_s: float = 0.0) -> None:
         """Give up the present attempt or connection without a DISCONNECT; reconnect after `offline_s` at least."""
@@ -233,11 +276,13 @@ class Connection:
     # --- the transport ---
 
     def _open_transport(self) -> WatchedTransport:
-        options, context = self._options, self._context
-        where = context.reconnector.resolve(options.address, self._failures)
-        self._transport = WatchedTransport(
-            where, options.tls, options.address.host, context.loop, self._ready
-        )
+        options, context, address = self._options, self._context, self._address
+        where = context.reconnector.resolve(address, self._failures // len(options.address.all))
+        framing: Framing | None = None
+        if address.path is not None:
+            framing = WebSocketFraming(websocket_url(address.tls, address.host, address.port, address.path))
+        tls = options.tls if address.tls else None
+        self._transport = WatchedTransport(where, tls, address.host, context.loop, self._ready, framing)
         return self._transport
 
     def _ready(self, events: int) -> None:
@@ -263,12 +308,11 @@ class Connection:
         try:
             done = transport.continue_connecting()
         except ssl.SSLCertVerificationError as error:
-            self._refused_login(
-                f"its certificate is not trusted ({error.verify_message}): give the CA certificate of the site"
-            )
+            self._refused_login(str(certificate_failure(error, self._address)))
             self.drop(self.offline_reason)
         except OSError as error:
-            self.drop(f"cannot connect: {error_reason(error)}")
+            self._fail(socket_failure(error, self._address))
+            self.drop(self.offline_reason)
         else:
             transport.update_events()
             return done
@@ -293,9 +337,15 @@ class Connection:
         if self._closing or self._refused_for_good:
             self.abort()
             return
+        if self._online_s and monotonic() - self._online_s >= STEADY_S:
+            self._failures = 0
+        self._online_s = 0.0
         self._failures += 1
+        self._next_address += 1
         rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # keeping one would take 3 kB
-        wait_s = backoff_s(rng, self._failures - 1, context.reconnector.max_wait_s)
+        wait_s = backoff_s(
+            rng, (self._failures - 1) // len(self._options.address.all), context.reconnector.max_wait_s
+        )
         offline_s, self._offline_s = self._offline_s, 0.0
         context.reconnector.retry_later(self, offline_s + wait_s)
 
@@ -324,9 +374,13 @@ class Connection:
     ) -> None:
         if code.is_failure:
             self.offline_reason = f"refused: {code}"
-            if code.value in PERMANENT_REFUSALS:
-                self._refused_login(PERMANENT_REFUSALS[code.value])
+            if code.value == _OTHER_VERSION_CODE and self._context.version.on_refused(self._tried):
+                return
+            found = refusal(code.value, self._address)
+            if found is not None:
+                self._refused_login(str(found))
             return
+        self._context.on_accepted(self._address)
         self._context.reconnector.attempt_ended(self)
         self._accepted = self._known = True
         self._warned = False
@@ -352,9 +406,9 @@ class Connection:
                 self._came_online()
 
     def _came_online(self) -> None:
-        self._failures = 0
         self._online = True
-        self.offline_reason = ""
+        self._online_s = monotonic()
+        self.offline_reason = self.remedy = ""
         self._context.reconnector.went_online(self)
         self._inbox.add_online()
 
@@ -376,14 +430,14 @@ class Connection:
             _log.warning(
                 "%s refuses %s, which it accepted before: %s. Trying again, also with new secrets where they are "
                 "replaced.",
-                options.address,
+                self._address,
                 self.client_id,
                 reason,
             )
 
     def _refused(self, reason: str) -> None:
         self.offline_reason = f"refused: {reason}"
-        error = BrokerError(f"{self._options.address} refuses {self.client_id}: {reason}")
+        error = BrokerError(f"{self._address} refuses {self.client_id}: {reason}")
         self._refused_for_good = self._context.on_refused(error) and not self._accepted
 
     def _disconnected(
@@ -397,7 +451,40 @@ class Connection:
                 self._options.report_problem(SESSION_TAKEN_OVER, self.client_id)
             self._lost(f"the broker ended the connection: {code}")
         else:
-            self._lost(self.offline_reason or "the broker closed the connection")
+            self._closed_by_broker()
+            self._lost(self.offline_reason)
+
+    def _closed_by_broker(self) -> None:
+        """Find out why the broker, or something on the way to it, has closed the connection without a reason."""
+        transport = self._transport
+        if self._online_s:  # it was online
+            is_short = monotonic() - self._online_s < STEADY_S
+            self._short = self._short + 1 if is_short else 0
+            self.offline_reason = self.offline_reason or "the broker closed the connection"
+            if self._short >= MAX_SHORT:
+                self.offline_reason = (
+                    f"the broker closed {self._short} connections in a row soon after accepting them"
+                )
+                self.remedy = TAKEN_OVER
+                self._options.report_problem(SESSION_TAKEN_OVER, self.client_id)
+        elif transport is not None and transport.open and transport.eof and not self._accepted:
+            if transport.error is not None and not isinstance(transport.error, ConnectionError):
+                self._fail(socket_failure(transport.error, self._address))
+            elif self.offline_reason == NO_ANSWER:
+                self._fail(closed_early(self._address))
+                self._context.version.on_closed(self._tried)
+
+    def _on_other_version(self) -> None:
+        """Take an answer to CONNECT in the format of an older version."""
+        if not self._context.version.on_refused(self._tried):
+            self._refused("it speaks neither MQTT 5 nor 3.1.1: use a port of it that does")
+        else:
+            self.offline_reason = (
+                f"the broker does not speak MQTT 5: {self._context.version.name} is tried next"
+            )
+
+    def _fail(self, failure: Failure) -> None:
+        self.offline_reason, self.remedy = failure.reason, failure.remedy
 
     def _check_open(self) -> None:
         if self._closing:

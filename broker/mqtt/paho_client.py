@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client_options import Will
+from gridfleet.broker.mqtt.network.transport import Transport
 from gridfleet.broker.mqtt.packet_codec import (
     DUP,
     FAILURE,
@@ -33,9 +34,9 @@ from gridfleet.broker.mqtt.packet_codec import (
     schema_matches,
     schema_property,
 )
-from gridfleet.broker.mqtt.transport import Transport
 
 PRIVATE_NAMES: Final = {
+    "_clean_session": "whether MQTT 3.1.1 begins a new session",
     "_create_socket": "called by reconnect(); overridden to return our transport",
     "_in_packet": "where _packet_handle expects the packet",
     "_last_bytes_received": "when something was received last; decides whether a ping is due",
@@ -45,21 +46,17 @@ PRIVATE_NAMES: Final = {
     "_out_messages": "messages of QoS 2 that are not acknowledged",
     "_packet_handle": "handles the packet in _in_packet",
     "_packet_read": "reads a packet from the socket; overridden to read from our transport",
+    "_protocol": "the MQTT version of the next CONNECT",
     "_sock": "the socket; None when there is no connection",
     "_topic": "of a message: the topic as bytes; `topic` raises for bytes that are not UTF-8",
 }
 """What is used of paho's private names, and for what."""
 
-PERMANENT_REFUSALS: Final = {
-    0x84: "it does not support this MQTT version: choose another version, or a port of it that does",
-    0x85: "it does not accept this client id",
-    0x86: "wrong user name or password: check the credentials in mqtt://user:password@host",
-    0x87: "not authorised: the password is wrong or was replaced, or this user may not connect; enrol the device "
-    "again and copy its credentials folder to it",
-    0x8A: "this client is banned there",
-    0x8C: "it requires another authentication method",
-}
-"""CONNACK reason codes that do not change when the client tries again, and their meaning or remedy."""
+CONNACK: Final = 0x20
+OLD_CONNACK: Final = 2
+"""The length of a CONNACK before MQTT 5, which has no properties."""
+WRONG_VERSION: Final = 1
+"""The return code of such a CONNACK for a version that the broker does not speak."""
 
 OnDelivery = Callable[[str, bytes | None, bool, int, bool], None]
 """Takes topic, payload, retained, packet id and DUP; a message without a payload is only to be acknowledged."""
@@ -78,6 +75,7 @@ class PahoClient(Client):
         on_denied: Callable[[str], None],
         on_schema_mismatch: Callable[[str], object],
         on_unsent: Callable[[], object],
+        on_other_version: Callable[[], object],
         schema: bytes,
         deliver_unacknowledged: OnDelivery | None = None,
     ) -> None:
@@ -85,7 +83,8 @@ class PahoClient(Client):
 
         `on_schema_mismatch` gets the topic of a message that states another schema version. `on_unsent` is called
         when there is something to write again. Where `deliver_unacknowledged` is given, it gets the messages instead
-        of `deliver`, and `acknowledge` acknowledges them.
+        of `deliver`, and `acknowledge` acknowledges them. `on_other_version` is called when a broker answers CONNECT in
+        an older version.
         """
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -100,6 +99,8 @@ class PahoClient(Client):
         self._on_denied = on_denied
         self._on_schema_mismatch = on_schema_mismatch
         self._on_unsent = on_unsent
+        self._on_other_version = on_other_version
+        self._configuration: tuple[BrokerAddress, int, int] | None = None
         self._deliver_unacknowledged = deliver_unacknowledged
         self.manual_ack_set(deliver_unacknowledged is not None)
         self._schema = schema
@@ -165,13 +166,24 @@ class PahoClient(Client):
             self.username_pw_set(address.username, address.password)
         if will is not None:
             self.will_set(*will)
+        self._configuration = address, keepalive_s, session_s
         if self._is_mqtt5:
             expiry = SessionExpiry(PacketTypes.CONNECT, session_s)
             first = MQTT_CLEAN_START_FIRST_ONLY if self._deliver_unacknowledged is None else False
             clean = first if session_s else True
             self.connect_async(address.host, address.port, keepalive_s, clean_start=clean, properties=expiry)
         else:
+            self._clean_session = self._deliver_unacknowledged is None
             self.connect_async(address.host, address.port, keepalive_s)
+
+    def set_version(self, version: int) -> None:
+        """Speak another MQTT version from the next connection on: 5, or 4 for 3.1.1."""
+        if self._is_mqtt5 == (version == MQTTProtocolVersion.MQTTv5) or self._configuration is None:
+            return
+        self._is_mqtt5 = version == MQTTProtocolVersion.MQTTv5
+        self._protocol = MQTTProtocolVersion(version)
+        address, keepalive_s, session_s = self._configuration
+        self.configure(address, None, keepalive_s, session_s)
 
     def acknowledge(self, packet_ids: Iterable[int]) -> None:
         """Acknowledge messages of QoS 1, in order."""
@@ -229,6 +241,14 @@ class PahoClient(Client):
             if message is not None and len(body) > 2 and body[2] >= FAILURE:
                 self._on_denied(message.topic)
             return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._handle_other_packet(first_byte, body)
+
+    def _handle_other_packet(self, first_byte: int, body: bytes) -> MQTTErrorCode:
+        """Let paho handle a packet that is no PUBLISH or PUBACK of QoS 0 or 1."""
+        is_old = first_byte & PACKET_TYPE == CONNACK and len(body) == OLD_CONNACK
+        if is_old and (self._is_mqtt5 or body[1] == WRONG_VERSION):
+            self._on_other_version()
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
         self._in_packet["command"] = first_byte
         self._in_packet["remaining_length"] = len(body)
         self._in_packet["packet"] = bytearray(body)

@@ -9,7 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.event_loop import EventLoop, Timer
-from gridfleet.broker.mqtt.transport import SocketAddress
+from gridfleet.broker.mqtt.network.transport import SocketAddress
 
 MAX_CONNECTING: Final = 50
 """Connections that may wait for the broker's answer at the same time, so that a fleet does not overload it."""

@@ -25,6 +25,10 @@ class SendQueue:
         self._queued: list[OutgoingMessage] = []
         self._receive_maximum = 0
 
+    def set_version(self, *, mqtt5: bool) -> None:
+        """Give messages properties from now on, or none; those of queued ones are left out where there are none."""
+        self._default_properties = PublishProperties(self._schema) if mqtt5 else None
+
     @property
     def all_acknowledged(self) -> bool:
         """Whether the broker has acknowledged all messages of QoS 1 and 2."""

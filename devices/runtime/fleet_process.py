@@ -10,7 +10,7 @@ from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
-from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
+from gridfleet.broker.mqtt.network.descriptors import raise_descriptor_limit
 from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
@@ -109,7 +109,7 @@ def run_devices(  # noqa: PLR0913 - everything that the command may choose
     runs, to set timers of its own. Raises BrokerError when the broker rejects the devices for good, as for a wrong
     password, and when the process may not open enough connections.
     """
-    with MqttLoop(address, schema=SCHEMA) as loop:
+    with MqttLoop(address, schema=SCHEMA, spread=True) as loop:
         on_loop(loop)
         decoder = SiteDecoder(fleet.scenario.site, credentials.verify)
         if mode is ConnectionMode.SHARED:

@@ -8,7 +8,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
-from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
+from gridfleet.broker.mqtt.network.descriptors import raise_descriptor_limit
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode, Registration

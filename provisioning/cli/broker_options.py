@@ -16,12 +16,84 @@ CONNECT_TIMEOUT_S: Final = 5.0
 """Seconds that `watch` and `set` wait for a broker."""
 
 
+class BrokerUrls(argparse.Action):
+    """Joins the URLs of a repeated --broker: the addresses of one broker, such as the nodes of a cluster."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,  # noqa: ARG002 - argparse's signature
+    ) -> None:
+        """Add one URL to those before it."""
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, f"{before},{values}" if before else str(values))
+
+
+SCHEMES: Final = "mqtt://…, mqtts://…, ws://… or wss://…"
+REPEATED: Final = "; give it again for each further node of a cluster: a client that loses one tries the next"
+
+
 def add_broker(parser: argparse.ArgumentParser) -> None:
-    """Add --broker, which is required, and --secrets."""
+    """Add --broker, which is required, --secrets, --ca and --login-file."""
     parser.add_argument(
-        "--broker", metavar="URL", required=True, help="the site's broker: mqtt://… or mqtts://…"
+        "--broker",
+        metavar="URL",
+        required=True,
+        action=BrokerUrls,
+        help=f"the site's broker: {SCHEMES}{REPEATED}",
     )
     add_secrets(parser)
+    add_access(parser)
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add --ca and --login-file, for a broker that GridFleet has no secrets folder of."""
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        help="trust the authorities in this PEM file instead of those of the system",
+    )
+    parser.add_argument(
+        "--login-file",
+        metavar="FILE",
+        help="log in with the user name in the first line of this file and the password in the second",
+    )
+
+
+def broker_address(arguments: argparse.Namespace) -> "BrokerAddress":
+    """Return the address that --broker, --ca and --login-file give.
+
+    Raises BrokerError for a URL, and CommandError for a file that cannot be used.
+    """
+    from gridfleet.broker.address import BrokerAddress
+
+    address = BrokerAddress.parse(arguments.broker)
+    if arguments.ca is not None:
+        if not any(each.tls for each in address.all):
+            raise CommandError("--ca", f"goes with mqtts:// or wss://: {address} is not encrypted")
+        address = address.with_ca(arguments.ca)
+    if arguments.login_file is not None:
+        address = address.with_login(*_login_in(arguments.login_file))
+    return address
+
+
+def _login_in(file: str) -> tuple[str, str]:
+    """Return user name and password from a file."""
+    from pathlib import Path
+
+    from gridfleet.broker.errors import error_reason
+
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"--login-file {file}", f"cannot be read ({error_reason(error)})") from None
+    if len(lines) < 2 or not lines[0].strip():
+        raise CommandError(
+            f"--login-file {file}", "has the user name in its first line and the password in its second"
+        )
+    return lines[0].strip(), lines[1]
 
 
 def add_secrets(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +124,8 @@ def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
     where.add_argument(
         "--broker",
         metavar="URL",
-        help="the site's broker, mqtt://… or mqtts://… (default: that of the run in progress in out/latest, else "
+        action=BrokerUrls,
+        help=f"the site's broker, {SCHEMES} (default: that of the run in progress in out/latest, else "
         f"{DEFAULT_BROKER})",
     )
     add_run(where)
@@ -75,6 +148,7 @@ def add_login(parser: argparse.ArgumentParser, user: str) -> None:
         help="with --secrets: the user to log in as; a client that uses the name already is disconnected "
         "(default: %(default)s)",
     )
+    add_access(parser)
 
 
 def add_run(parser: argparse._ActionsContainer) -> None:
@@ -111,6 +185,7 @@ def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Cr
         raise CommandError(
             "--secrets", "needs --broker mqtts://…, the address of a `gridfleet site broker --secrets DIR`"
         )
-    if not address.tls and address.host not in LOOPBACK:
-        raise CommandError("--secrets", f"{address} is not encrypted: use the broker's mqtts:// address")
+    for each in address.all:
+        if not each.tls and each.host not in LOOPBACK:
+            raise CommandError("--secrets", f"{each} is not encrypted: use the broker's mqtts:// address")
     return FileCredentials(secrets)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.provisioning.cli.broker_options import DEFAULT_BROKER, DEFAULT_SITE
+from gridfleet.provisioning.cli.broker_options import DEFAULT_BROKER, DEFAULT_SITE, broker_address
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.runs.live_run import LiveRun, live_run
@@ -26,7 +26,7 @@ def running_site(arguments: Namespace) -> RunningSite:
     without a run in progress, and where --site is not the site of that run.
     """
     if arguments.broker is not None:
-        return RunningSite(BrokerAddress.parse(arguments.broker), arguments.site or DEFAULT_SITE)
+        return RunningSite(_given(arguments), arguments.site or DEFAULT_SITE)
     folder = latest_folder() if arguments.run is None else Path(arguments.run).resolve()
     found = None if folder is None else live_run(folder)
     if found is not None:
@@ -40,6 +40,11 @@ def running_site(arguments: Namespace) -> RunningSite:
         f"Name another with --broker URL{_others()}"
     )
     return RunningSite(BrokerAddress.parse(DEFAULT_BROKER), site)
+
+
+def _given(arguments: Namespace) -> BrokerAddress:
+    """Return the address of --broker; the console has no --ca and --login-file."""
+    return broker_address(arguments) if hasattr(arguments, "ca") else BrokerAddress.parse(arguments.broker)
 
 
 def _site_of(folder: Path | None, run: LiveRun, arguments: Namespace) -> RunningSite:

@@ -18,6 +18,19 @@ from gridfleet.broker.errors import BrokerError
             BrokerAddress("grid", 1, tls=True, username="me", password="p@ss:"),
         ),
         ("mqtt://me@grid", BrokerAddress("grid", 1883, username="me")),
+        ("ws://grid", BrokerAddress("grid", 80, path="/mqtt")),
+        ("wss://grid:9443/broker/ws", BrokerAddress("grid", 9443, tls=True, path="/broker/ws")),
+        (
+            "mqtts://me:x@one,mqtts://two:99",
+            BrokerAddress(
+                "one",
+                8883,
+                tls=True,
+                username="me",
+                password="x",
+                others=(BrokerAddress("two", 99, tls=True, username="me", password="x"),),
+            ),
+        ),
     ],
 )
 def test_a_url_is_parsed_into_an_address(url: str, address: BrokerAddress) -> None:
@@ -40,6 +53,10 @@ def test_a_url_is_parsed_into_an_address(url: str, address: BrokerAddress) -> No
         ("mqtt://grid/topic", "nothing may follow"),
         ("mqtt://grid?x=1", "nothing may follow"),
         ("mqtt://:secret@grid", "needs a user name"),
+        ("mqtt://me:pass#word@grid", "write # as %23"),
+        ("mqtt://me:pa/ss@grid", "/ as %2F"),
+        ("ws://grid/mqtt?x=1", "only a path may follow"),
+        ("mqtt://one,mqtt://two/topic", "nothing may follow"),
     ],
 )
 def test_the_error_of_a_wrong_url_says_what_is_wrong(url: str, wrong: str) -> None:

@@ -43,6 +43,7 @@ class Site:
             on_denied=self.denied.append,
             on_schema_mismatch=self.mismatches.append,
             on_unsent=lambda: None,
+            on_other_version=lambda: None,
             schema=schema,
             deliver_unacknowledged=(lambda *message: self.delivered.append(message)) if by_hand else None,
         )

@@ -74,8 +74,8 @@ def scripted() -> Iterator[MakeScripted]:
     made: list[tuple[MqttLoop, ScriptedBroker]] = []
 
     def make(script: Script, *, retry_refused: bool = False) -> tuple[MqttLoop, ScriptedBroker]:
-        address = BrokerAddress("127.0.0.1", server.getsockname()[1], username="me", password="secret")
-        loop = MqttLoop(address, retry_refused=retry_refused)
+        address = BrokerAddress("127.0.0.1", server.getsockname()[1], username="me", password="sesame")
+        loop = MqttLoop(address, retry_refused=retry_refused, version=5)
         made.append((loop, ScriptedBroker(loop, server, script)))
         return made[-1]
 
@@ -132,7 +132,7 @@ def test_with_retry_refused_a_permanent_refusal_is_tried_again(
     with caplog.at_level(logging.WARNING):
         loop.wait_online(60)
     assert caplog.text.count("check the credentials") == 1  # of three refusals: it is repeated after a minute
-    assert "secret" not in caplog.text
+    assert "sesame" not in caplog.text
 
 
 def test_after_a_closed_connection_the_client_tries_again(scripted: MakeScripted) -> None:

@@ -9,7 +9,9 @@ import pytest
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import NO_LOGIN
+from gridfleet.broker.mqtt.connection import MAX_SHORT
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.main import main
@@ -79,3 +81,24 @@ def test_a_run_after_a_killed_one_equals_the_simulation(tmp_path: Path) -> None:
             child.kill()
             child.communicate()
         run_and_compare("normal", (*SMALL, "ticks=4"), broker.url, tmp_path / "after")
+
+
+def test_two_clients_of_one_id_end_each_other_a_few_times_and_both_say_why() -> None:
+    """Mosquitto 2.0 gives no reason; each waits longer before it comes back."""
+    problems: dict[str, list[str]] = {"one": [], "other": []}
+    times = dict.fromkeys(problems, 0)
+    with MosquittoBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        for name, said in problems.items():
+
+            def on_online(name: str = name) -> None:
+                times[name] += 1
+
+            loop.open(
+                "charger-1",
+                on_message=lambda *_: None,
+                on_online=on_online,
+                on_problem=lambda reason, about, said=said: said.append(f"{reason}: {about}"),  # type: ignore[misc]
+            )
+        assert loop.run_until(lambda: all(problems.values()), 120), times
+        assert problems["one"][0] == problems["other"][0] == "taken over: charger-1"
+        assert max(times.values()) <= 2 * MAX_SHORT, times

@@ -13,7 +13,15 @@ from gridfleet.provisioning.cli.arguments import (
     add_recording,
     add_scenario,
 )
-from gridfleet.provisioning.cli.broker_options import add_secrets, credentials_for
+from gridfleet.provisioning.cli.broker_options import (
+    REPEATED,
+    SCHEMES,
+    BrokerUrls,
+    add_access,
+    add_secrets,
+    broker_address,
+    credentials_for,
+)
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.influx_options import add_influx, influx_target
@@ -42,9 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_changes(parser)
     parser.add_argument(
-        "--broker", metavar="URL", help="use this broker, mqtt://… or mqtts://… (default: start one)"
+        "--broker",
+        metavar="URL",
+        action=BrokerUrls,
+        help=f"use this broker, {SCHEMES} (default: start one){REPEATED}",
     )
     add_secrets(parser)
+    add_access(parser)
     parser.add_argument(
         "--home-assistant",
         action="store_true",
@@ -89,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     console = console_wanted(arguments.console, arguments.broker, arguments.broker_ws)
-    address = BrokerAddress.parse(arguments.broker) if arguments.broker is not None else None
+    address = broker_address(arguments) if arguments.broker is not None else None
     credentials = credentials_for(arguments.secrets, address)
     fleet = fleet_from_arguments(arguments)
     scenario = fleet.scenario

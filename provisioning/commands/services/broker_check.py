@@ -3,7 +3,12 @@
 import argparse
 from typing import Final
 
-from gridfleet.provisioning.cli.broker_options import DEFAULT_SITE, add_broker, credentials_for
+from gridfleet.provisioning.cli.broker_options import (
+    DEFAULT_SITE,
+    add_broker,
+    broker_address,
+    credentials_for,
+)
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "try whether a broker can serve a site"
@@ -31,13 +36,12 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the checks; print one line for each result."""
     from pathlib import Path
 
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.credentials import FileCredentials, SecretsFolder
     from gridfleet.provisioning.doctor.report import print_diagnoses
     from gridfleet.provisioning.doctor.site_broker import check_site_broker
     from gridfleet.provisioning.site.user_registry import read_registry
 
-    address = BrokerAddress.parse(arguments.broker)
+    address = broker_address(arguments)
     found = credentials_for(arguments.secrets, address)
     credentials = found if isinstance(found, FileCredentials) else None
     registry = read_registry(SecretsFolder(Path(arguments.secrets))) if credentials is not None else None

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import MAX_TICKS, add_changes, add_log, add_scenario, whole_number
-from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
+from gridfleet.provisioning.cli.broker_options import add_broker, broker_address, credentials_for
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
@@ -60,7 +60,6 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the clock until the last tick, or until a signal."""
     from pathlib import Path
 
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.protocol.messages import Mode
     from gridfleet.devices.runtime.clock_process import new_epoch, nobody, run_clock
     from gridfleet.devices.runtime.fleet import Fleet
@@ -72,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     report = status_reporter(arguments.log, "clock")
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
-    address = BrokerAddress.parse(arguments.broker)
+    address = broker_address(arguments)
     credentials = credentials_for(arguments.secrets, address)
     is_given = bool(arguments.ticks) or any(
         change.partition("=")[0] == "ticks" for change in arguments.changes

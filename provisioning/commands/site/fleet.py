@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import add_changes, add_liars, add_log, add_scenario, whole_number
-from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
+from gridfleet.provisioning.cli.broker_options import add_broker, broker_address, credentials_for
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the devices until a signal."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.devices.runtime.fleet_process import ConnectionMode, fleet_process_id, run_devices
     from gridfleet.devices.runtime.partitioning import part_of
     from gridfleet.provisioning.cli.interrupt import Interruption
@@ -79,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
     report = status_reporter(arguments.log, "fleet")
-    address = BrokerAddress.parse(arguments.broker)
+    address = broker_address(arguments)
     credentials = credentials_for(arguments.secrets, address)
     _check_parts(arguments)
     fleet = fleet_from_arguments(arguments)

@@ -4,7 +4,13 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.broker_options import add_login, credentials_for, login_of
+from gridfleet.provisioning.cli.broker_options import (
+    BrokerUrls,
+    add_login,
+    broker_address,
+    credentials_for,
+    login_of,
+)
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.terminal import confirm
 
@@ -27,7 +33,9 @@ SHOWN: Final = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `site purge`."""
     parser.add_argument("--site", required=True, metavar="S", help="the site")
-    parser.add_argument("--broker", required=True, metavar="URL", help="its broker: mqtt://… or mqtts://…")
+    parser.add_argument(
+        "--broker", required=True, metavar="URL", action=BrokerUrls, help="its broker: mqtt://… or mqtts://…"
+    )
     add_login(parser, user="viewer")
     parser.add_argument(
         "--force",
@@ -39,14 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Clear the messages; return 1 when some are left."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.protocol.messages import ID_PATTERN
     from gridfleet.provisioning.clients.retained import decoded, presences, read_retained
 
     site: str = arguments.site
     if re.fullmatch(ID_PATTERN, site) is None:
         raise CommandError(f"--site {site}", "is not an id: up to 48 letters, digits, '_', '.' and '-'")
-    address = BrokerAddress.parse(arguments.broker)
+    address = broker_address(arguments)
     retained = read_retained(address, site, login_of(arguments, address))
     if not retained:
         print(f"{address} has no retained messages of {site}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import add_log, whole_number
-from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
+from gridfleet.provisioning.cli.broker_options import add_broker, broker_address, credentials_for
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.influx_options import add_influx, influx_target
 
@@ -61,7 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Record until a signal."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.dashboards.recording.durable.process import record
     from gridfleet.dashboards.telemetry.influx.client import InfluxWriter
     from gridfleet.dashboards.telemetry.influx.server_check import check_server
@@ -76,7 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
     site = arguments.site or (None if scenario is None else scenario.site)
     if site is None:
         raise CommandError("site record", "needs a SCENARIO or --site SITE")
-    address = BrokerAddress.parse(arguments.broker)
+    address = broker_address(arguments)
     credentials = credentials_for(arguments.secrets, address)
     target = influx_target(arguments)
     folder = Path(arguments.out or f"{OUT}-{site}")

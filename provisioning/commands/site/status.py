@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gridfleet.broker.errors import printable
 from gridfleet.broker.readers.json_values import json_text
-from gridfleet.provisioning.cli.broker_options import DEFAULT_SITE, add_login, login_of
+from gridfleet.provisioning.cli.broker_options import (
+    DEFAULT_SITE,
+    BrokerUrls,
+    add_login,
+    broker_address,
+    login_of,
+)
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -34,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directory", nargs="?", metavar="DIR", help="the directory of `gridfleet site record` (its --out)"
     )
-    parser.add_argument("--broker", metavar="URL", help="the site's broker: mqtt://… or mqtts://…")
+    parser.add_argument(
+        "--broker", metavar="URL", action=BrokerUrls, help="the site's broker: mqtt://… or mqtts://…"
+    )
     parser.add_argument(
         "--site", default=DEFAULT_SITE, metavar="S", help=f"with --broker: the site (default: {DEFAULT_SITE})"
     )
@@ -49,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the status; return 1 when there is a problem."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.provisioning.clients.site_status import read_site
     from gridfleet.provisioning.processes.recorder_status import read_status
 
@@ -62,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
         recorder = read_status(Path(arguments.directory), time.time())
     site: SiteStatus | None = None
     if arguments.broker is not None:
-        address = BrokerAddress.parse(arguments.broker)
+        address = broker_address(arguments)
         site = read_site(address, arguments.site, login_of(arguments, address))
     problems = [*(site.problems if site else ()), *recorder.get("problems", ())]
     if arguments.json:

@@ -10,7 +10,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gridfleet.broker.mqtt.event_loop import EventLoop
 
@@ -23,11 +23,32 @@ SocketAddress = tuple[int, Any]
 """An address family, and the address that connect() takes for it."""
 
 
+class Framing(Protocol):
+    """A protocol between TCP and MQTT, such as WebSocket."""
+
+    open: bool
+    """Whether the other side has accepted it."""
+
+    def outgoing(self) -> bytes:
+        """Return the bytes that it sends itself."""
+        ...
+
+    def wrap(self, data: bytes) -> bytes:
+        """Return MQTT bytes as they are sent."""
+        ...
+
+    def receive(self, data: bytes) -> tuple[bytes, bool]:
+        """Return the MQTT bytes in received ones, and whether the other side ends the connection; raise OSError."""
+        ...
+
+
 class Transport:
     """A TCP or TLS connection: connecting, then open, then closed."""
 
     __slots__ = (
+        "_framing",
         "_host",
+        "_plain",
         "_position",
         "_read_buffer",
         "_sock",
@@ -40,8 +61,13 @@ class Transport:
         "open",
     )
 
-    def __init__(self, address: SocketAddress, tls: ssl.SSLContext | None, host: str) -> None:
-        """Begin to connect; raise OSError if that fails at once. TLS expects a certificate for `host`."""
+    def __init__(
+        self, address: SocketAddress, tls: ssl.SSLContext | None, host: str, framing: Framing | None = None
+    ) -> None:
+        """Begin to connect; raise OSError if that fails at once. TLS expects a certificate for `host`.
+
+        With `framing` the bytes are sent as messages of another protocol: WebSocket.
+        """
         family, where = address
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -55,6 +81,9 @@ class Transport:
         self._sock: socket.socket = sock
         self._tls = tls
         self._host = host
+        self._framing = framing
+        self._plain = bytearray()
+        """What waits until the framing is open."""
         self._read_buffer = b""
         self._position = 0
         self._write_buffer = bytearray()
@@ -71,7 +100,13 @@ class Transport:
 
     def send(self, data: bytes | bytearray) -> int:
         """Buffer the data for `flush` to write."""
-        self._write_buffer += data
+        framing = self._framing
+        if framing is None:
+            self._write_buffer += data
+        elif framing.open:
+            self._write_buffer += framing.wrap(bytes(data))
+        else:
+            self._plain += data
         return len(data)
 
     def fileno(self) -> int:
@@ -122,7 +157,7 @@ class Transport:
     @property
     def unsent(self) -> int:
         """The number of bytes that wait to be written."""
-        return len(self._write_buffer)
+        return len(self._write_buffer) + len(self._plain)
 
     def continue_connecting(self) -> bool:
         """Continue the TCP connection and the TLS handshake; return True once open, raise OSError on failure."""
@@ -146,6 +181,8 @@ class Transport:
             return False
         self.open = True
         self.events = select.EPOLLIN
+        if self._framing is not None:
+            self._write_buffer += self._framing.outgoing()
         return True
 
     def read(self) -> None:
@@ -156,6 +193,8 @@ class Transport:
                 self.eof = True
             elif self._tls is not None:
                 data = self._with_decrypted(data)
+            if data and self._framing is not None:
+                data = self._unframed(data, self._framing)
         except _WOULD_BLOCK:
             return
         except OSError as error:
@@ -191,6 +230,16 @@ class Transport:
         """Close the socket at once."""
         self._sock.close()
 
+    def _unframed(self, data: bytes, framing: Framing) -> bytes:
+        """Return the MQTT bytes in framed data; answer what the framing itself asks for."""
+        found, closed = framing.receive(data)
+        if framing.open and self._plain:
+            plain, self._plain = bytes(self._plain), bytearray()
+            self._write_buffer += framing.wrap(plain)
+        self._write_buffer += framing.outgoing()
+        self.eof = self.eof or closed
+        return found
+
     def _with_decrypted(self, data: bytes) -> bytes:
         """Return the data and what the TLS layer has decrypted already; epoll does not report that."""
         sock = self._sock
@@ -212,9 +261,10 @@ class WatchedTransport(Transport):
         host: str,
         loop: EventLoop,
         on_ready: Callable[[int], None],
+        framing: Framing | None = None,
     ) -> None:
         """Begin to connect; `on_ready` gets the epoll events that occur. Raises OSError if that fails at once."""
-        super().__init__(address, tls, host)
+        super().__init__(address, tls, host, framing)
         self._loop = loop
         self._watched_events = self.events
         loop.watch(self.fileno(), self.events, on_ready)

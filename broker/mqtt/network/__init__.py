@@ -1,0 +1,1 @@
+"""Below MQTT: TCP, TLS and WebSocket, why a connection fails, and how many may be open."""
