@@ -196,8 +196,8 @@ export class Plot {
       pen.stroke();
       pen.font = labelFont(devicePixelRatio);
       pen.textAlign = 'right';
-      pen.textBaseline = 'bottom';
-      pen.fillText(label, left + width - 4, y - 2);
+      pen.textBaseline = 'top'; // above it, prices that are a little higher would run through it
+      pen.fillText(label, left + width - 4, y + 3);
       pen.restore();
     }
   }
