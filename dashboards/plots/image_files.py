@@ -7,6 +7,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
+from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.plots.style import COLOURS, PNG_DPI, TITLE_POINTS
 
 _HEAD: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
@@ -33,7 +34,8 @@ def lay_out(figure: Figure) -> None:
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure with its title as PNG; the same figure gives the same bytes."""
     lay_out(figure)
-    figure.savefig(path, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    with replacing(path, binary=True) as file:
+        figure.savefig(file, format="png", dpi=PNG_DPI, metadata={"Software": None})
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:

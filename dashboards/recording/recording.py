@@ -1,6 +1,7 @@
 """Records a whole run from its messages: store, audit, telemetry points and trace; for simulations and live sites."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -107,6 +108,8 @@ class Recording:
         )
         self._recorder = Recorder(self.store, self._collector)
         self._result: AuditResult | None = None
+        self.trace_problem = ""
+        """Why the trace could not be written to its end; empty where it could."""
 
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message: simulated time in ms, scope and sender of its topic."""
@@ -122,7 +125,10 @@ class Recording:
         elif isinstance(message, Suspension):
             self._judge.on_suspension(scope, message)
         if self._trace is not None:
-            self._trace.receive(simulated_ms, scope, sender, message)
+            try:
+                self._trace.receive(simulated_ms, scope, sender, message)
+            except OSError as error:  # the disk is full: the run goes on without a trace
+                self._lose_trace(error)
 
     def judgements(self) -> list[tuple[str, Suspension]]:
         """Return the suspensions since the last call, by device; they are judged when a phase begins."""
@@ -168,10 +174,21 @@ class Recording:
             self.store.put_meta(FINISHED_KEY, value=True)
             self.store.commit()
             if self._trace is not None:
-                self._trace.finish()
+                try:
+                    self._trace.finish()
+                except OSError as error:
+                    self._lose_trace(error)
             if self._directory is not None:
                 write_exports(self.store, self._directory)
         return self._result
+
+    def _lose_trace(self, error: OSError) -> None:
+        """Keep why the trace cannot be written, and write no more of it."""
+        self.trace_problem = f"{error.filename}: the trace ends early ({str(error.strerror).lower()})"
+        trace, self._trace = self._trace, None
+        with suppress(OSError):
+            if trace is not None:
+                trace.close()
 
     def __enter__(self) -> Self:
         """Return the recording itself."""

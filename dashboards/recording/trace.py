@@ -22,6 +22,7 @@ from gridfleet.broker.readers.archives import GzipFile, packed_lines
 from gridfleet.broker.readers.json_values import json_text, parse_json
 from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.broker.simulated_time import parse_time, time_text
+from gridfleet.broker.storage.replacing import named
 from gridfleet.dashboards.store.rows import RunFacts
 
 NOTE: Final = "trace"
@@ -87,7 +88,7 @@ class TraceWriter:
             self._last = message
             self._payload = encode(message)
         name = topic(self._site, message, scope, sender).encode()
-        self._file.write(b'{"time":"%b","topic":"%b","payload":%b}\n' % (self._time, name, self._payload))
+        self._write(b'{"time":"%b","topic":"%b","payload":%b}\n' % (self._time, name, self._payload))
         self._messages += 1
 
     def note_gap(self) -> None:
@@ -106,7 +107,14 @@ class TraceWriter:
             "time": time_text(max(self._ms, 0), milliseconds=True),
             "topic": f"{ROOT}/{self._site}/{NOTE}",
         }
-        self._file.write(json_text({**line, "payload": payload}, separators=(",", ":")).encode() + b"\n")
+        self._write(json_text({**line, "payload": payload}, separators=(",", ":")).encode() + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        """Write a line; raise OSError with the name of the file where that fails."""
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise named(error, self.path) from None
 
     def __enter__(self) -> Self:
         """Return the writer itself."""
@@ -124,10 +132,13 @@ class TraceWriter:
             return
         raw, self._raw = self._raw, None
         try:
-            if self._file is not raw:
-                self._file.close()
-        finally:
-            raw.close()
+            try:
+                if self._file is not raw:
+                    self._file.close()
+            finally:
+                raw.close()
+        except OSError as error:
+            raise named(error, self.path) from None
 
 
 def read_head(path: Path | str) -> tuple[str, TraceHead]:

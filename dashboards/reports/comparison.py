@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Final
 
 from gridfleet.broker.readers.csv_rows import csv_writer
+from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.errors import ComparisonError
 from gridfleet.dashboards.plots.compare_plots import COMPARE_PLOTS
 from gridfleet.dashboards.plots.curves import Curves, curves_of
@@ -168,7 +169,8 @@ def write_comparison(
                 save_png(figure, plots / f"{plot.name}.png")
             pictures.append(figure_html(picture, plot.title, (("", plot.shows), ("Unit:", plot.unit))))
     path = directory / "compare.html"
-    path.write_text(_page(results, spreads, pictures, png=png), encoding="utf-8", newline="\n")
+    with replacing(path) as file:
+        file.write(_page(results, spreads, pictures, png=png))
     return path
 
 
@@ -183,7 +185,7 @@ def write_runs(
     `columns` name what a run belongs to. A metric that the run does not have is empty.
     """
     metrics = list(dict.fromkeys(spread.metric.name for spread in spreads))
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as file:
         writer = csv_writer(file, lineterminator="\n")
         writer.writerow([*columns, "seed", *metrics, "verdict"])
         for written, run in runs:
@@ -201,7 +203,7 @@ def _by_metric(spreads: Sequence[Spread]) -> dict[str, list[tuple[str, float, fl
 
 
 def _write_csv(spreads: Sequence[Spread], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as file:
         file.write(CSV_HEADER + "\n")
         writer = csv_writer(file, lineterminator="\n")
         for s in spreads:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.readers.csv_rows import csv_writer
+from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.indicators.definitions import INDICATORS
 from gridfleet.dashboards.indicators.values import indicator_values
 from gridfleet.dashboards.reports.agents_table import agents_table
@@ -23,13 +24,15 @@ def write_exports(store: Store, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     tables = [agents_table(store) if table is AGENTS else table for table in TABLES]
     for table in tables:
-        with (directory / table.file).open("w", encoding="utf-8", newline="") as file:
+        with replacing(directory / table.file) as file:
             file.write(table.header + "\n")
             csv_writer(file, lineterminator="\n").writerows(table.lines(store))
     summary = directory / "summary.json"
-    summary.write_text(summary_json(store), encoding="utf-8", newline="\n")
+    with replacing(summary) as file:
+        file.write(summary_json(store))
     indicators = directory / INDICATORS_FILE
-    indicators.write_text(indicators_csv(store), encoding="utf-8", newline="\n")
+    with replacing(indicators) as file:
+        file.write(indicators_csv(store))
     return [*(directory / table.file for table in tables), summary, indicators]
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import minute_text
+from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.kind_names import plural, singular
 from gridfleet.dashboards.plots.catalog import plots_of, render_all
 from gridfleet.dashboards.recording.events import SUSPENDED
@@ -46,7 +47,8 @@ def write_report(store: Store, directory: Path, *, png: bool = False) -> Path:
         plots.mkdir(parents=True, exist_ok=True)
     pictures = render_all(store, plots)
     path = directory / "report.html"
-    path.write_text(report_html(store, pictures, png=png), encoding="utf-8", newline="\n")
+    with replacing(path) as file:
+        file.write(report_html(store, pictures, png=png))
     return path
 
 

@@ -5,6 +5,7 @@ power failure leaves a file that opens (write-ahead log), and because one file i
 other programs. While a run is being written, others may read it; a closed store is a single file without side files.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gridfleet.broker.errors import StoreError, error_reason
-from gridfleet.broker.readers.files import is_file
+from gridfleet.broker.readers.files import is_file, size_text
 from gridfleet.broker.readers.json_values import json_text, parse_json
 from gridfleet.dashboards.store import schema
 from gridfleet.dashboards.store.check import REMEDY, check_store
@@ -340,9 +341,13 @@ class Store:
             self.commit()
 
     def _failed(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(
-            self.path, f"SQLite failed ({error})", "check the disk, then run the scenario again"
-        )
+        if not self._writable or str(self.path) == IN_MEMORY:
+            return StoreError(self.path, f"SQLite failed ({error})", REMEDY)
+        free = ""
+        with suppress(OSError):
+            free = f", {size_text(shutil.disk_usage(Path(self.path).parent).free)} free"
+        remedy = f"make room; what was stored before is kept, and `gridfleet report {Path(self.path).parent}` reads it"
+        return StoreError(self.path, f"cannot be written ({error}{free})", remedy)
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ MEANING: Final = {
     ExitCode.FAILED: "check failed or request rejected, or an unexpected failure",
     ExitCode.USAGE: "wrong usage, or a file or server that cannot be used",
     ExitCode.BREACHED: "the run ended, but an invariant was breached (see the report)",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the report covers what ran",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or a closed terminal; the report covers what ran",
 }
 
 

@@ -1,4 +1,8 @@
-"""Signals: Ctrl-C and SIGTERM request a clean stop, a second one stops at once; SIGHUP reloads."""
+"""Signals: Ctrl-C, SIGTERM and SIGHUP request a clean stop, a second one stops at once; services reload on SIGHUP.
+
+Wherever a command is, the first of these signals ends it in the same way: KeyboardInterrupt is raised, what was begun
+is put away, and the exit code is 130. A command with results to keep opens an `Interruption` and ends by itself.
+"""
 
 import signal
 from collections import deque
@@ -7,12 +11,34 @@ from threading import Event
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S: Final = 0.5
+INTERRUPTED: Final = 130
+"""The exit code of a command that a signal has ended."""
+
+
+def interruptible(command: Callable[[], int]) -> int:
+    """Run the command of this process; return its exit code, INTERRUPTED where a signal has ended it."""
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        return command()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        for number in SIGNALS:  # the exit code is known, and what is left takes no time
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 class Interruption:
-    """Context manager: while it is open, `requested` becomes True on the first Ctrl-C or SIGTERM.
+    """Context manager: while it is open, `requested` becomes True on the first Ctrl-C, SIGTERM or SIGHUP.
+
+    SIGHUP comes from a terminal that is closed; a command that `nohup` has started ignores it.
 
     The second one raises KeyboardInterrupt. On exit the previous signal handlers are restored.
     """
@@ -24,6 +50,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._previous[number] = signal.signal(number, self._on_signal)
         return self
 

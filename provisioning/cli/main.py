@@ -3,7 +3,6 @@
 Each command imports what it needs when it runs, so that help texts appear at once.
 """
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.install_command import install_command
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.cli.terminal import print_message
+from gridfleet.provisioning.cli.terminal import is_of_output, lose_output, output_lost, print_message
 from gridfleet.provisioning.commands.aliases import translated
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.commands.tree import COMMANDS
@@ -58,14 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command in BUILD_AGENTS:
             warn_of_plugins()
         code = EXECUTE[arguments.command](arguments)
-        sys.stdout.flush()
+        return ExitCode.FAILED if code == ExitCode.SUCCESS and output_lost() else code
     except KeyboardInterrupt:
         print_message("gridfleet: interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader, for example head, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001  last resort for a clean message
+        if isinstance(error, OSError) and is_of_output(error):
+            lose_output(error)
+            output_lost()
+            return ExitCode.FAILED
         if arguments.debug:
             traceback.print_exception(error)
         code, text = explain(error)

@@ -4,19 +4,22 @@ The processes are spawned, so that they share no state. Results are in the order
 whichever ends first. A run writes nothing to disk, so terminating it leaves nothing behind.
 """
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from gridfleet.dashboards.reports.comparison import RunResult, result_of
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.simulation import Simulation
-from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.cli.interrupt import Interruption
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.interrupt import SIGNALS, Interruption
 from gridfleet.provisioning.cli.progress_bar import count_bar
 from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.runs.results import open_recording
@@ -24,6 +27,8 @@ from gridfleet.provisioning.runs.results import open_recording
 L = TypeVar("L")
 T = TypeVar("T")
 R = TypeVar("R")
+_KILLED: Final = "a process of a run was killed, perhaps for want of memory: try again with fewer --jobs"
+_PR_SET_PDEATHSIG: Final = 1
 POLL_S: Final = 0.2
 """Seconds between two checks for Ctrl-C."""
 
@@ -54,11 +59,18 @@ def run_all(
     order = [(label, item) for label, items in sets.items() for item in items]
     processes = min(jobs or _processors(), len(order))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context) as pool, Interruption() as interruption:
-        with _children_ignore_ctrl_c():
+    with (
+        Interruption() as interruption,
+        ProcessPoolExecutor(processes, context, initializer=_end_with, initargs=(os.getpid(),)) as pool,
+    ):
+        with _children_ignore_signals():
             futures = [pool.submit(measure, item) for _, item in order]
         try:
             _await(futures, interruption, title)
+        except BrokenProcessPool:
+            _stop(futures)
+            if not interruption.requested:
+                raise CommandError(title, _KILLED) from None
         except BaseException:
             _stop(futures)
             raise
@@ -99,7 +111,15 @@ def _stop(futures: Sequence[Future[Any]]) -> None:
     for future in futures:
         future.cancel()
     for child in multiprocessing.active_children():
-        child.terminate()
+        child.kill()  # a run writes nothing to disk, and its process ignores the other signals
+
+
+def _end_with(parent: int) -> None:
+    """Make this worker end with its parent, even where that is killed: the kernel sends SIGKILL (see prctl(2))."""
+    with contextlib.suppress(OSError, AttributeError):  # another system than Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it has ended meanwhile
+        os._exit(1)
 
 
 def _succeeded(future: Future[Any]) -> bool:
@@ -107,10 +127,10 @@ def _succeeded(future: Future[Any]) -> bool:
 
 
 @contextmanager
-def _children_ignore_ctrl_c() -> Iterator[None]:
-    """Make processes started in this context ignore Ctrl-C, which a terminal sends to all of them."""
+def _children_ignore_signals() -> Iterator[None]:
+    """Make processes started in this context ignore the signals that a whole group gets: their parent handles them."""
     # Blocked, not ignored: this process gets the signal afterwards, the children inherit the block for good.
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

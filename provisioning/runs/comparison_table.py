@@ -8,7 +8,7 @@ from typing import Final
 
 from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
 from gridfleet.dashboards.reports.metrics import number_text
-from gridfleet.provisioning.cli.terminal import coloured
+from gridfleet.provisioning.cli.terminal import coloured, print_result
 from gridfleet.provisioning.runs.results import clear_results, writing_results
 
 COLUMNS: Final = 100
@@ -20,11 +20,11 @@ def write_and_print(
     results: Mapping[str, Sequence[RunResult]], directory: Path, *, png: bool = False
 ) -> None:
     """Write compare.html, compare.csv, runs.csv, and with `png` the plots as PNG; print the table."""
-    print(table_text(compare(results), list(results), terminal_columns()), flush=True)
+    print_result(table_text(compare(results), list(results), terminal_columns()))
     with writing_results(directory, "make room, then compare again"):
         clear_results(directory)
         page = write_comparison(results, directory, png=png)
-    print(f"Report  {page}")
+    print_result(f"Report  {page}")
 
 
 def terminal_columns() -> int:

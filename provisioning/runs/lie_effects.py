@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from gridfleet.broker.protocol.messages import Message, State, Suspension, Tick
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
 from gridfleet.broker.readers.csv_rows import csv_writer
+from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.market.wealth import Wealth
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.devices.config.scenario import Scenario
@@ -218,7 +219,7 @@ def table_text(effects: Mapping[Trial, Sequence[Effect]]) -> str:
 def write_csv(effects: Mapping[Trial, Sequence[Effect]], directory: Path) -> Path:
     """Write lies.csv; return its path."""
     path = directory / CSV_FILE
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as file:
         writer = csv_writer(file, lineterminator="\n")
         writer.writerow(["lie", "defences", *(column for column, _ in _COLUMNS)])
         writer.writerows(_rows(effects))

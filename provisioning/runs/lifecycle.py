@@ -5,13 +5,14 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.errors import StoreError
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 from gridfleet.provisioning.cli.progress_bar import run_bar
-from gridfleet.provisioning.cli.terminal import print_message
-from gridfleet.provisioning.runs.results import writing_results
+from gridfleet.provisioning.cli.terminal import print_message, print_result
+from gridfleet.provisioning.runs.results import FolderError, writing_results
 from gridfleet.provisioning.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ def run_with_progress(run: Callable[[ProgressCallback], None], title: str, folde
                 update(now)
                 return not interruption.requested
 
-            run(progress)
+            try:
+                run(progress)
+            except StoreError as error:
+                kept = "what ran before is kept" if checked > 0 else "nothing has run yet"
+                raise FolderError(
+                    folder.path, f"the run ended in tick {max(checked, 0)}, {kept}: {error}"
+                ) from None
         if interruption.requested:
             print_message("Interrupted: the finished ticks are kept. Press Ctrl-C again to skip the report.")
     return interruption.requested
@@ -50,6 +57,9 @@ def finish_recording(recorded: Recording, folder: RunFolder) -> None:
     remedy = f"make room, then write the files again with `gridfleet report {folder.path}`"
     with writing_results(folder.path, remedy):
         recorded.finish()
+    if recorded.trace_problem:
+        problem = "everything else is complete, and the report is made by"
+        raise FolderError(recorded.trace_problem, f"{problem} `gridfleet report {folder.path}`")
 
 
 def finish_run(
@@ -71,14 +81,20 @@ def finish_run(
 
     times = [] if took is None else [f"{took[0]} {took[1]:.1f} s"]
     with Store.open(directory / STORE) as store:
-        print(key_figures(store), flush=True)
+        print_result(key_figures(store))
         broken = verdict(store) == BROKEN
         end = f"{'Files':<{HEAD_WIDTH}}{directory}/"
         if report:
-            end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times, png=png)}"
+            try:
+                end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times, png=png)}"
+            except KeyboardInterrupt:
+                print_message(
+                    f"Interrupted: the results are in {directory}/; `gridfleet report {directory}` makes the report."
+                )
+                return ExitCode.INTERRUPTED
     if times:
-        print(f"{'Time':<{HEAD_WIDTH}}{', '.join(times)}")
-    print(end)
+        print_result(f"{'Time':<{HEAD_WIDTH}}{', '.join(times)}")
+    print_result(end)
     if interrupted:
         return ExitCode.INTERRUPTED
     if broken:

@@ -145,7 +145,8 @@ def writing_results(directory: Path, remedy: str) -> Iterator[None]:
     except GridFleetError:
         raise
     except OSError as error:
-        raise FolderError(directory, f"cannot be written ({error_reason(error)}): {remedy}") from error
+        subject = directory if error.filename is None else error.filename
+        raise FolderError(subject, f"cannot be written ({error_reason(error)}): {remedy}") from error
 
 
 def _writable_file(name: str, *, force: bool) -> Path:

@@ -7,6 +7,7 @@ files of equal runs are equal to the byte.
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ OUT: Final = Path("out")
 LATEST: Final = "latest"
 JOURNAL: Final = "journal"
 """What only a recorder's folder contains."""
+_BUSY: Final = "another run is writing there: name another directory, or wait until that run has ended"
 TIME_FORMAT: Final = "%Y-%m-%dT%H%M%S"
 
 
@@ -45,8 +47,12 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, created: bool, link: str = LATEST) -> None:
-        """Take a folder that exists; with `created` it was made for this run. `link` is the name of its link."""
+        """Take a folder that exists; with `created` it was made for this run. `link` is the name of its link.
+
+        The folder is locked until the end, so that no other run writes there. Raises BlockingIOError where one does.
+        """
         self.path = path
+        self._lock = lock_of(path)
         self._created = created
         self._link = path.parent / link if path.parent.resolve() == OUT.resolve() else None
         self._begun = False
@@ -78,6 +84,9 @@ class RunFolder:
                 clear_results(self.path)
             if self._created:
                 self.path.rmdir()  # refused unless it is empty
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def claim_run_folder(
@@ -104,21 +113,56 @@ def claim_run_folder(
         raise _unusable(path, error, terms) from None
     if problem:
         raise FolderError(f"{terms.folder}{path}", problem)
-    return RunFolder(path, created=created, link=link)
+    try:
+        return RunFolder(path, created=created, link=link)
+    except BlockingIOError:
+        raise FolderError(f"{terms.folder}{path}", _BUSY) from None
+
+
+def lock_of(folder: Path) -> int:
+    """Return the open file of a folder, locked; the kernel unlocks it when this process ends, however it does.
+
+    Raises BlockingIOError where another process has locked it, and returns -1 on a file system without locks.
+    """
+    number = -1
+    try:
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise
+    except OSError:
+        if number >= 0:
+            os.close(number)
+        return -1
+    return number
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a run writes into a folder."""
+    try:
+        number = lock_of(folder)
+    except BlockingIOError:
+        return True
+    if number >= 0:
+        os.close(number)
+    return False
 
 
 def _in_use(path: Path, terms: Terms, *, force: bool) -> str:
     """Return why a folder cannot be used for new results: those it holds, or who writes there; nothing if it can."""
     if (path / JOURNAL).is_dir():
         return "is the folder of a recorder, which keeps each run apart in runs/: name another directory"
+    running = live_run(path)
+    if running is not None:
+        return f"process {running.pid} is writing a run there: name another directory, or stop that run first"
+    if is_locked(path):
+        return _BUSY
     found = results_in(path)
     if found and not force:
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
         return f"holds results already ({shown}): name another directory, or {terms.replace} to replace them"
-    running = live_run(path)
-    if running is None:
-        return ""
-    return f"process {running.pid} is writing a run there: name another directory, or stop that run first"
+    return ""
 
 
 def latest_folder() -> Path | None:

@@ -11,6 +11,7 @@ from gridfleet.dashboards.reports.sweep import CSV_FILE, PLOT_FILE, SweepPoint, 
 from gridfleet.devices.config.scenario import Change, Scenario
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.scenario_options import over_seeds, scenario_with_changes
+from gridfleet.provisioning.cli.terminal import print_result
 from gridfleet.provisioning.runs.comparison_table import table_text, terminal_columns
 from gridfleet.provisioning.runs.results import clear_results, writing_results
 from gridfleet.provisioning.runs.variations import (
@@ -103,13 +104,13 @@ def write_and_print(sweep: Sweep, measured: Mapping[str, Sequence[RunResult]], d
     spreads = compare({point.label: point.runs for point in points})
     heads = [(key, [point.written[place] for point in points]) for place, key in enumerate(sweep.keys)]
     labels = [point.label for point in points]
-    print(table_text(spreads, labels, terminal_columns(), lambda spread: spread.half_width, heads))
+    print_result(table_text(spreads, labels, terminal_columns(), lambda spread: spread.half_width, heads))
     if any(len(point.runs) > 1 for point in points):
-        print(f"Mean of the seeds ± half of its {100 * LEVEL:.0f} % confidence interval", flush=True)
+        print_result(f"Mean of the seeds ± half of its {100 * LEVEL:.0f} % confidence interval")
     with writing_results(directory, "make room, then sweep again"):
         clear_results(directory)
         write_sweep(sweep.keys, points, spreads, directory)
-    print(f"Files   {directory}/: {CSV_FILE}, plots/{PLOT_FILE}")
+    print_result(f"Files   {directory}/: {CSV_FILE}, plots/{PLOT_FILE}")
 
 
 def _contradictions(variations: Sequence[Variation], arguments: Namespace) -> list[str]:

@@ -129,4 +129,4 @@ def test_a_cut_compressed_trace_and_a_folder_are_refused(
     assert main(["replay", str(tmp_path / "run")]) == ExitCode.USAGE
     assert "is a folder: name the file" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "nowhere")]) == ExitCode.USAGE
-    assert "cannot be read (no such file or directory); name a file" in capsys.readouterr().err
+    assert "cannot be read: no such file or directory; name a file" in capsys.readouterr().err

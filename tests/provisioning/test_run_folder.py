@@ -214,7 +214,7 @@ def test_a_disk_that_is_full_when_the_report_is_written(tmp_path: Path) -> None:
     )
     assert done.returncode == ExitCode.USAGE
     assert done.stderr == (
-        "gridfleet: full: cannot be written (file too large): make room, then write the report again with "
+        "gridfleet: full/report.html: cannot be written (file too large): make room, then write the report again with "
         "`gridfleet report full`\n"
     )
     assert main(["report", "full"]) == ExitCode.SUCCESS

@@ -1,0 +1,1 @@
+"""Results are kept: locks, full disks, signals at any instant, closed streams, exit codes."""
