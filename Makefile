@@ -25,7 +25,7 @@ help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
 	@echo
 	@echo 'Start here:'
-	@echo '  make run                   run 57 devices for 30 simulated hours; the report is written to out/'
+	@echo '  make run                   run 57 devices for 30 simulated hours, with a page to watch; the report is written to out/'
 	@echo '  make run SCENARIO=storm    another scenario, or your own file: SCENARIO=path/to/mine.toml'
 	@echo '  make test ARGS="tests/devices/test_market.py"   only some of the tests'
 	@echo

@@ -66,6 +66,7 @@ function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
   let losses: number[] = []; // when an accepted connection was lost
   connection.on('connect', () => {
     accepted = true;
+    if (!request.filters.length) return worker.postMessage({ kind: 'online' });
     // QoS 0: a lost message is followed by the next tick's, and rumqttd delivers every retained message only this way.
     connection.subscribe(request.filters, { qos: 0 }, (error) => {
       if (error) offline(error.message, false);

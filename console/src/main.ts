@@ -1,12 +1,16 @@
 // Puts the parts together: messages go into the model within a time budget per frame, and views draw the model.
 
 import './style.css';
+import './timeline.css';
 import type { FromWorker, Login, ToWorker } from './connection';
 import { plain } from './format';
 import { controlTopic, topicFilters, type Publication } from './model/decoder';
 import { Alarms } from './model/alarms';
+import { publicationOf, type FromServer } from './model/history';
+import { linkText, parseLink, type Link } from './model/link';
 import { Site } from './model/site';
 import { Drill, statusOf } from './model/status';
+import { Stream } from './stream';
 import { Card, headline } from './view/card';
 import { Charts } from './view/charts/charts';
 import { Controls } from './view/controls/controls';
@@ -22,16 +26,27 @@ import { put, showLog } from './view/panels';
 import { DevicePage } from './view/device-page/device-page';
 import { DevicesTable } from './view/devices-table';
 import { Modes } from './view/modes';
+import { RunEnd } from './view/run-end';
 import { Search } from './view/search';
 import { SymbolKey } from './view/symbol-key';
 import { bindTheme, themeNow } from './view/theme';
+import { Timeline } from './view/timeline';
 
 interface Config {
   /** Absolute, or relative to this page. */
-  ws_url: string;
+  ws_url: string | null;
   broker: string;
   site: string;
   access: 'open' | 'login';
+  /** Where the page's server has the whole run; null where the page reads from the broker alone. */
+  stream: string | null;
+}
+
+/** A message to apply: at once, or where it does not say when it came. */
+interface Queued {
+  publication: Publication;
+  /** Real time at the server, in ms. */
+  ms?: number;
 }
 
 /** Time for messages in a frame, or in a turn of a hidden page; and the time between two updates of the panels. */
@@ -42,28 +57,41 @@ const get = <T extends HTMLElement>(id: string): T => document.getElementById(id
 
 function start(config: Config): void {
   const site = new Site(config.site);
-  const queue: Publication[] = [];
+  Object.assign(globalThis, { gridfleetSite: site }); // for the browser's console, and for tests
+  const queue: Queued[] = [];
   let processed = 0;
   let online = false;
   let everOnline = false;
+  /** Whether controls reach the broker. */
+  let canControl = false;
+  /** This page's real time minus the server's, in ms. */
+  let aheadMs = 0;
   let received = 0;
   let palette = themeNow();
   const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
   const narrowScreen = matchMedia('(max-width: 62rem)'); // the card is then below the map
 
-  const address = new URL(config.ws_url, location.href);
-  address.protocol = address.protocol.replace('http', 'ws');
+  const webSocket = (path: string): string => {
+    const address = new URL(path, location.href);
+    address.protocol = address.protocol.replace('http', 'ws');
+    return address.href;
+  };
   const ownName = identity();
   const clientId = `page-${random()}`; // for this page alone: a second client with the same id would disconnect it
   let operator = ownName;
   let loggedIn = false;
-  const worker = new Worker(new URL('./connection.ts', import.meta.url), { type: 'module' });
-  const post = (message: ToWorker): void => worker.postMessage(message);
-  const filters = topicFilters(site.name);
+  let worker: Worker | null = null;
+  const post = (message: ToWorker): void => worker?.postMessage(message);
+  const filters = config.stream ? [] : topicFilters(site.name); // the stream has all messages already
   const connect = (login: Login | null): void => {
+    if (!config.ws_url) return;
     operator = login?.username || ownName;
     loggedIn = login !== null;
-    post({ kind: 'connect', url: address.href, filters, clientId, login });
+    if (!worker) {
+      worker = new Worker(new URL('./connection.ts', import.meta.url), { type: 'module' });
+      worker.onmessage = onWorker;
+    }
+    post({ kind: 'connect', url: webSocket(config.ws_url), filters, clientId, login });
   };
 
   const map = new MapView(get('map'), site, palette, () => reducedMotion.matches);
@@ -89,6 +117,12 @@ function start(config: Config): void {
     table.selected = id;
     card.update(id, palette);
     if (id && narrowScreen.matches) get('card').scrollIntoView({ block: 'nearest' });
+    showLink();
+  };
+  const showLink = (): void => {
+    const { live, tick } = site.viewing;
+    const text = linkText({ tick: live ? null : tick, device: map.selected });
+    if (text !== location.hash) history.replaceState(null, '', text || location.pathname);
   };
 
   put('access', config.access === 'open' ? `Broker ${config.broker}: open, no login needed.` : `Broker ${config.broker}: login required.`);
@@ -136,9 +170,63 @@ function start(config: Config): void {
   });
   buildKey();
 
-  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+  const showBanner = (text: string): void => {
+    get('banner').hidden = !text;
+    put('banner', text);
+  };
+  /** Show what a link names; the tick arrives with a history of its own. */
+  const follow = ({ tick, device }: Link): void => {
+    if (tick !== null) timeline.show(tick);
+    if (device !== null && site.devices.get(device)) select(device);
+    else if (tick === null) showLink();
+  };
+  let wanted = parseLink(location.hash);
+  const onServer = (message: FromServer): void => {
+    switch (message.kind) {
+      case 'history':
+        queue.length = processed = 0;
+        aheadMs = performance.now() - message.now;
+        site.restore(message, aheadMs);
+        timeline.arrived();
+        follow(wanted);
+        wanted = { tick: null, device: null };
+        if (!worker && config.access === 'open') connect(null);
+        return;
+      case 'messages':
+        for (const line of message.messages) queue.push({ publication: publicationOf(line), ms: line[0] });
+        return;
+      case 'shown':
+        processQueue(Infinity);
+        site.viewing = { ...site.viewing, live: false, tick: message.at };
+        site.showEndOf();
+        timeline.arrived();
+        return showLink();
+      case 'run':
+        site.runState = message;
+        return;
+    }
+  };
+  const stream = config.stream
+    ? new Stream(webSocket(config.stream), {
+        message: onServer,
+        online: (isOnline) => {
+          online = isOnline;
+          const isOver = site.run.finished || ['finished', 'stopped'].includes(site.runState?.state ?? '');
+          showBanner(online || isOver ? '' : 'Not connected: the program that runs this site does not answer. The page shows the last data received. Reconnecting…');
+        },
+      })
+    : null;
+  const timeline = new Timeline(get('timeline'), site, (message) => stream?.send(message));
+  const runEnd = new RunEnd(get('run-end'), () => stream?.send({ kind: 'again' }));
+  addEventListener('hashchange', () => {
+    const link = parseLink(location.hash);
+    const isShown = link.tick === (site.viewing.live ? null : site.viewing.tick);
+    follow(isShown ? { ...link, tick: null } : link);
+  });
+
+  function onWorker({ data }: MessageEvent<FromWorker>): void {
     if (data.kind === 'messages') {
-      for (const message of data.messages) queue.push(message);
+      for (const publication of data.messages) queue.push({ publication });
       return;
     }
     if (data.kind === 'publish failed') {
@@ -146,9 +234,13 @@ function start(config: Config): void {
       get('relogin').hidden = false;
       return;
     }
-    online = data.kind === 'online';
+    canControl = data.kind === 'online';
+    if (stream && !(data.kind === 'offline' && data.denied)) return;
+    online = canControl;
     const banner = get('banner');
-    banner.hidden = online;
+    const isOver = site.run.finished;
+    banner.hidden = online || isOver;
+    if (!online) site.history.noteGap();
     if (data.kind === 'online') {
       if (everOnline) site.log.add('online', 'Connected to the broker again');
       everOnline = true;
@@ -162,12 +254,13 @@ function start(config: Config): void {
     const then = data.denied ? 'Log in below.' : 'The page shows the last data received. Reconnecting…';
     put('banner', `Not connected: ${data.reason}${/[.?]$/.test(data.reason) ? '' : '.'} ${then}`);
     get('login').hidden = !(data.denied || config.access === 'login');
-  };
+  }
 
   const processQueue = (budgetMs: number): void => {
     const end = performance.now() + budgetMs;
     while (processed < queue.length) {
-      site.receive(queue[processed++]!, performance.now());
+      const { publication, ms } = queue[processed++]!;
+      site.receive(publication, ms === undefined ? performance.now() : ms + aheadMs);
       if ((processed & 15) === 0 && performance.now() > end) break;
     }
     received += processed === queue.length ? processed : 0;
@@ -190,7 +283,9 @@ function start(config: Config): void {
     showStatus(status, site.name);
     alarmBar.update(online ? alarms.update(now, drill) : []);
     showLog(site.log);
-    controls.update(now, online);
+    controls.update(now, canControl && site.viewing.live);
+    runEnd.show(site.runState, online);
+    timeline.update(site.runState, site.viewing);
     card.update(map.selected, palette);
     table.update(now);
     devicePage.update(palette);
@@ -216,7 +311,7 @@ function start(config: Config): void {
     if (document.hidden) processQueue(HIDDEN_BUDGET_MS);
   }, 250);
   if (config.access === 'login') get('login').hidden = false;
-  else connect(null);
+  else if (!stream) connect(null);
 }
 
 function random(): string {

@@ -15,35 +15,12 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from gridfleet.broker.protocol import batch, codec, topics, units
-from gridfleet.broker.protocol.messages import (
-    ID_PATTERN,
-    MAX_TICKS,
-    OUT_OF_SERVICE,
-    AnyState,
-    Award,
-    Bid,
-    Call,
-    Control,
-    Decline,
-    Facts,
-    FleetPresence,
-    Lease,
-    Presence,
-    Receipt,
-    Role,
-    State,
-    Supply,
-    Suspension,
-    Tick,
-)
+from gridfleet.broker.protocol.messages import ID_PATTERN, MAX_TICKS, OUT_OF_SERVICE, AnyState, Role, State
 from gridfleet.broker.protocol.topics import CLOCKS, MESSAGE_TYPES, CellRange, MessageType, Scope
 from gridfleet.broker.readers.json_values import json_text
+from gridfleet.dashboards.console.history.publications import READ
 from gridfleet.dashboards.console.phase_steps import STEPS
 
-READ: Final = (
-    Tick, Facts, Control, Presence, FleetPresence, State, Supply, Bid, Award, Receipt, Call, Lease, Decline, Suspension,
-)  # fmt: skip
-"""The messages that the page reads; it publishes controls."""
 _HEAD: Final = """\
 // Types, validators and topics of the messages that the page reads.
 // Generated from broker/protocol/messages by `python -m gridfleet.dashboards.console.page_messages`; do not edit.

@@ -11,9 +11,11 @@ calls it, Sans-I/O): the page and the relay share one port, which the library's 
 import selectors
 import socket
 import ssl
+import time
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -24,13 +26,15 @@ from gridfleet.broker.address import BrokerAddress
 
 MAX_MESSAGE: Final = 262_144
 """The longest WebSocket message that is accepted from a browser, in bytes."""
-_SUBPROTOCOL: Final = "mqtt"
 _CHUNK: Final = 65_536
 _CONNECT_TIMEOUT_S: Final = 5.0
 _SEND_TIMEOUT_S: Final = 15.0
 """How long a browser or the broker may take to accept what is sent to it, in seconds."""
 _NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 _SWITCHING_PROTOCOLS: Final = 101
+_BAD_REQUEST: Final = 400
+_IDLE_S: Final = 120.0
+"""A browser that sends nothing for so many seconds is gone: MQTT's keep-alive of the page is shorter."""
 _BROKER_CLOSED: Final = (1001, "the broker has closed the connection")
 
 
@@ -40,20 +44,35 @@ class Handshake(NamedTuple):
     protocol: ServerProtocol
     """The state of the connection."""
     response: bytes
-    """What to send to the browser: the upgrade, or an HTTP error."""
-    accepted: bool
+    """What to send to the browser where the WebSocket is accepted."""
+    status: int
+    """The status code of the response."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the WebSocket is open once the response is sent."""
+        return self.status == _SWITCHING_PROTOCOLS
 
 
-def open_handshake(request: bytes) -> Handshake:
-    """Return the answer to an HTTP request for a WebSocket that carries MQTT; the caller checks host and origin."""
-    protocol = ServerProtocol(subprotocols=[Subprotocol(_SUBPROTOCOL)], max_size=MAX_MESSAGE)
+def open_handshake(
+    request: bytes, subprotocol: str, max_size: int | None = None, *, compressed: bool = False
+) -> Handshake:
+    """Return the answer to an HTTP request for a WebSocket of a subprotocol; the caller checks host and origin.
+
+    `max_size` is the longest message in bytes that is accepted, MAX_MESSAGE for None; `compressed` offers compression.
+    """
+    protocol = ServerProtocol(
+        subprotocols=[Subprotocol(subprotocol)],
+        max_size=max_size or MAX_MESSAGE,
+        extensions=[ServerPerMessageDeflateFactory()] if compressed else None,
+    )
     protocol.receive_data(request)
     for event in protocol.events_received():
         if isinstance(event, Request):
             response = protocol.accept(event)
             protocol.send_response(response)
-            return Handshake(protocol, _pending(protocol), response.status_code == _SWITCHING_PROTOCOLS)
-    return Handshake(protocol, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", accepted=False)
+            return Handshake(protocol, _pending(protocol), response.status_code)
+    return Handshake(protocol, b"", _BAD_REQUEST)
 
 
 def connect(address: BrokerAddress, tls: ssl.SSLContext | None = None) -> socket.socket:
@@ -72,11 +91,16 @@ def relay(browser: socket.socket, protocol: ServerProtocol, broker: socket.socke
     with selectors.DefaultSelector() as selector, suppress(OSError):
         selector.register(browser, selectors.EVENT_READ)
         selector.register(broker, selectors.EVENT_READ)
+        heard_s = time.monotonic()
         while protocol.state is State.OPEN:
-            for key, _ in selector.select():
+            found = selector.select(_IDLE_S)
+            if time.monotonic() - heard_s > _IDLE_S:
+                return
+            for key, _ in found:
                 if key.fileobj is broker:
                     _from_broker(broker, protocol)
                 else:
+                    heard_s = time.monotonic()
                     _from_browser(browser, protocol, broker)
                 browser.sendall(_pending(protocol))
 

@@ -1,51 +1,33 @@
-"""Serve the live console over HTTP: the built page, its configuration, and a relay to brokers without WebSocket.
+"""Serve the live console over HTTP: the built page, its configuration, a run's stream, and a relay to its broker.
 
 The page's sources are in `console/`; `make page` builds them into `page/`, which is part of the package, so that
 users need no Node. The headers allow the page to load nothing but itself, and to connect to nothing but its broker.
 """
 
-import socket
 import ssl
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from dataclasses import dataclass, replace
 from threading import Thread
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.readers.json_values import json_text
-from gridfleet.dashboards.console.relay import connect, open_handshake, relay
-
-TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-}
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-RELAY_PATH: Final = "/mqtt"
-IDLE_S: Final = 10.0
-"""How long a connection may stay open without a request, in seconds."""
-
-
-class ConsoleError(GridFleetError, OSError):
-    """The console cannot be served."""
+from gridfleet.dashboards.console.assets import Asset, asset, page_files
+from gridfleet.dashboards.console.errors import ConsoleError
+from gridfleet.dashboards.console.http_server import RELAY_PATH, STREAM_PATH, PageHttpServer
+from gridfleet.dashboards.console.show import Show
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleConfig:
     """The page's configuration: where the broker is, which site to show, and whether a login is required.
 
-    The broker is a WebSocket URL that the browser connects to itself, or an address that this server relays to.
+    The broker is a WebSocket URL that the browser connects to itself, or an address that this server relays to; None
+    where there is none, because a run is replayed.
     """
 
-    broker: str | BrokerAddress
+    broker: str | BrokerAddress | None
     site: str
     access: Literal["open", "login"] = "open"
     tls: ssl.SSLContext | None = None
@@ -56,14 +38,16 @@ class ConsoleConfig:
         if isinstance(self.broker, str):
             check_ws_url(self.broker)
 
-    def as_json(self) -> bytes:
-        """Return the configuration as the page reads it, as JSON."""
+    def as_json(self, *, stream: bool = False) -> bytes:
+        """Return the configuration as the page reads it, as JSON; `stream` says that the server has a run to show."""
+        relayed = None if self.broker is None else RELAY_PATH.lstrip("/")
         return json_text(
             {
-                "ws_url": self.broker if isinstance(self.broker, str) else RELAY_PATH.lstrip("/"),
-                "broker": str(self.broker),
+                "ws_url": self.broker if isinstance(self.broker, str) else relayed,
+                "broker": "" if self.broker is None else str(self.broker),
                 "site": self.site,
                 "access": self.access,
+                "stream": STREAM_PATH.lstrip("/") if stream else None,
             }
         ).encode()
 
@@ -83,48 +67,53 @@ def check_ws_url(url: str) -> str:
     return url
 
 
-def page_files() -> dict[str, bytes]:
-    """Return the built page, path by path; raise ConsoleError when it has not been built."""
-    found: dict[str, bytes] = {}
-
-    def walk(folder: Traversable, prefix: str) -> None:
-        for entry in folder.iterdir():
-            if entry.is_dir():
-                walk(entry, f"{prefix}{entry.name}/")
-            else:
-                found[f"{prefix}{entry.name}"] = entry.read_bytes()
-
-    page = files("gridfleet.dashboards.console") / "page"
-    if page.is_dir():
-        walk(page, "/")
-    if "/index.html" not in found:
-        raise ConsoleError("the console's page is missing from this installation: build it with `make page`")
-    return found
-
-
 class ConsoleServer:
     """Context manager: the console at `url`, served by a thread of its own until closed."""
 
-    def __init__(self, config: ConsoleConfig, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen on a host and port; port 0 is any free one."""
+    def __init__(
+        self, config: ConsoleConfig, *, host: str = "127.0.0.1", port: int = 0, show: Show | None = None
+    ) -> None:
+        """Listen on a host and port; port 0 is any free one.
+
+        `show` is a run that every page gets from its beginning: give none where a login is required to see it.
+        """
         self._config = config
         self._address = (host, port)
-        self._server: _Server | None = None
+        self._show = show
+        self._server: PageHttpServer | None = None
         self._thread: Thread | None = None
 
     def __enter__(self) -> Self:
         host, port = self._address
         try:
-            self._server = _Server(self._address, page_files(), self._config)
+            self._server = self._listen()
         except (OSError, OverflowError) as error:
             if isinstance(error, ConsoleError):
                 raise
             raise ConsoleError(
                 f"the console cannot be served on {host}:{port} ({error}): choose another port, or 0 for any free one"
             ) from None
+        self._server.show = self._show
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="console", daemon=True)
         self._thread.start()
         return self
+
+    def _listen(self) -> PageHttpServer:
+        config = self._config
+        found = {path: asset(path, body) for path, body in page_files().items()}
+        found["/"] = found["/index.html"]
+        found["/config.json"] = self._config_file()
+        return PageHttpServer(self._address, found, broker=config.broker, tls=config.tls)
+
+    def _config_file(self) -> Asset:
+        return asset("/config.json", self._config.as_json(stream=self._show is not None))
+
+    def relay_to(self, broker: BrokerAddress) -> None:
+        """Relay to another broker from now on, as that of the next run."""
+        self._config = replace(self._config, broker=broker)
+        if self._server is not None:
+            self._server.broker = broker
+            self._server.files["/config.json"] = self._config_file()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -146,141 +135,6 @@ class ConsoleServer:
         if server is not None:
             server.shutdown()
             server.server_close()
-            server.close_relays()
+            server.close_sockets()
         if self._thread is not None:
             self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    """Holds the files to serve, and the connections that are relayed."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, where: tuple[str, int], pages: Mapping[str, bytes], config: ConsoleConfig) -> None:
-        self.answers = {
-            path: (TYPES.get(path[path.rfind(".") :], "application/octet-stream"), body)
-            for path, body in pages.items()
-        }
-        self.answers["/"] = self.answers["/index.html"]
-        self.answers["/config.json"] = ("application/json", config.as_json())
-        self.hostnames = LOOPBACK if where[0] in LOOPBACK else None
-        self.broker = config.broker if isinstance(config.broker, BrokerAddress) else None
-        self.tls = config.tls
-        self.relayed: set[socket.socket] = set()
-        super().__init__(where, _Handler)
-        port = self.server_address[1]
-        self.headers = _headers(
-            config.broker
-            if isinstance(config.broker, str)
-            else f"ws://127.0.0.1:{port} ws://localhost:{port}"
-        )
-
-    def close_relays(self) -> None:
-        """Close all connections between browsers and the broker."""
-        for link in list(self.relayed):
-            with suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's own
-        """Log nothing when a browser has disconnected."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD for the files of the page, and refuses everything else."""
-
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    server_version = "GridFleet"
-    sys_version = ""
-    timeout = IDLE_S
-
-    def do_GET(self) -> None:
-        """Serve a file, or relay a WebSocket."""
-        if self.server.broker is not None and urlsplit(self.path).path == RELAY_PATH:
-            self._relay(self.server.broker)
-        else:
-            self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        """Serve a file's headers."""
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
-        found = self.server.answers.get(urlsplit(self.path).path)
-        if not self._is_own_host():
-            status, kind, body = (
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "text/plain",
-                b"this server has another name\n",
-            )
-        elif found is None:
-            status, kind, body = HTTPStatus.NOT_FOUND, "text/plain", b"not found\n"
-        else:
-            status, (kind, body) = HTTPStatus.OK, found
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in self.server.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(body)
-
-    def _relay(self, broker: BrokerAddress) -> None:
-        """Relay a WebSocket to the broker, for pages of this server only."""
-        self.close_connection = True
-        if not self._is_own_host() or not self._is_own_origin():
-            return self.send_error(HTTPStatus.FORBIDDEN)
-        headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        handshake = open_handshake(f"{self.requestline}\r\n{headers}\r\n".encode("latin-1"))
-        if not handshake.accepted:
-            self.wfile.write(handshake.response)
-            return None
-        try:
-            link = connect(broker, self.server.tls)
-        except OSError:
-            return self.send_error(HTTPStatus.BAD_GATEWAY)
-        browser = self.connection
-        self.server.relayed.add(browser)
-        try:
-            with link:
-                browser.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.wfile.write(handshake.response)
-                relay(browser, handshake.protocol, link)
-        finally:
-            self.server.relayed.discard(browser)
-        return None
-
-    def _is_own_origin(self) -> bool:
-        """Whether the WebSocket is opened by a page of this server: browsers state the page's origin."""
-        origin = self.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc == self.headers.get("Host")
-
-    def _is_own_host(self) -> bool:
-        """Whether the request names this server. On loopback only loopback's names do, against DNS rebinding."""
-        hostnames = self.server.hostnames
-        try:
-            return hostnames is None or urlsplit(f"//{self.headers.get('Host', '')}").hostname in hostnames
-        except ValueError:
-            return False
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - the base class's own
-        """Log nothing: the terminal shows the run."""
-
-
-def _headers(broker: str) -> dict[str, str]:
-    policy = (
-        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"connect-src 'self' {broker}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-        "Cache-Control": "no-cache",
-    }

@@ -176,12 +176,20 @@ def _has_rows(store: Store, table: str) -> bool:
     return next(store.select(f"SELECT 1 FROM {table} LIMIT 1"), None) is not None  # noqa: S608  the code's own SQL
 
 
-def render_all(store: Store, plots_directory: Path | None = None) -> dict[str, str]:
-    """Draw each figure of a run once; return it as SVG by name, and write it as PNG if a directory is given."""
+def render_all(
+    store: Store, plots_directory: Path | None = None, on_progress: Callable[[float], None] | None = None
+) -> dict[str, str]:
+    """Draw each figure of a run once; return it as SVG by name, and write it as PNG if a directory is given.
+
+    `on_progress` is called before each figure with the share of those that are drawn, from 0 to 1.
+    """
     timeline = read_timeline(store)
-    found = {}
+    found: dict[str, str] = {}
     with style.house_style():
-        for plot in plots_of(store):
+        plots = plots_of(store)
+        for plot in plots:
+            if on_progress is not None:
+                on_progress(len(found) / len(plots))
             figure = plot.draw(timeline)
             found[plot.name] = inline_svg(figure, plot.name, plot.title)
             if plots_directory is not None:

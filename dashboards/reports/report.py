@@ -4,6 +4,7 @@ Text of a device or a scenario is never markup: `html.escape` escapes it here or
 `gridfleet.dashboards.reports.html_page`, and matplotlib escapes it in an SVG.
 """
 
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -37,15 +38,22 @@ _CELLS: Final = (
 )
 
 
-def write_report(store: Store, directory: Path, *, png: bool = False) -> Path:
+def write_report(
+    store: Store,
+    directory: Path,
+    *,
+    png: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+) -> Path:
     """Write report.html into a directory, and with `png` plots/<name>.png; return the page's path.
 
-    PNG files take as long as the page: it has the figures as SVG.
+    PNG files take as long as the page: it has the figures as SVG. `on_progress` is called with how much of it is done,
+    from 0 to 1.
     """
     plots = directory / "plots" if png else None
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
-    pictures = render_all(store, plots)
+    pictures = render_all(store, plots, on_progress)
     path = directory / "report.html"
     with replacing(path) as file:
         file.write(report_html(store, pictures, png=png))

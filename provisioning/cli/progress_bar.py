@@ -70,6 +70,24 @@ def count_bar(title: str, total: int) -> Iterator[UpdateCount]:
         yield lambda done: bar.update(task, completed=done)
 
 
+@contextmanager
+def share_bar(title: str) -> Iterator[Callable[[float], None]]:
+    """Show how much of something is done; yield the function that takes the share, from 0 to 1."""
+    if not is_interactive():
+        yield lambda _share: None
+        return
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+    )
+    with _bar(*columns) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
 def price_text(price_ueur: int | None) -> str:
     """Return a price per kWh in EUR."""
     return "nothing sold" if price_ueur is None else f"{price_ueur / UEUR_PER_EUR:.3f} EUR/kWh"

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gridfleet.broker.errors import StoreError
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
-from gridfleet.provisioning.cli.progress_bar import run_bar
+from gridfleet.provisioning.cli.progress_bar import run_bar, share_bar
 from gridfleet.provisioning.cli.terminal import print_message, print_result
 from gridfleet.provisioning.runs.results import FolderError, writing_results
 from gridfleet.provisioning.runs.run_folder import RunFolder
@@ -62,6 +62,19 @@ def finish_recording(recorded: Recording, folder: RunFolder) -> None:
         raise FolderError(recorded.trace_problem, f"{problem} `gridfleet report {folder.path}`")
 
 
+class ResultPage(Protocol):
+    """What shows the end of a run to those who watch."""
+
+    def finish(self, store: "Store", state: Literal["finished", "stopped"]) -> None:
+        """The run has ended; its report is being made."""
+
+    def report_progress(self, share: float) -> None:
+        """So much of the report is made, from 0 to 1."""
+
+    def report_made(self, report: bool) -> None:  # noqa: FBT001 - whether there is one
+        """All files are written."""
+
+
 def finish_run(
     directory: Path,
     *,
@@ -69,11 +82,13 @@ def finish_run(
     report: bool,
     png: bool = False,
     took: tuple[str, float] | None = None,
+    page: ResultPage | None = None,
 ) -> int:
     """Print the key figures of the run stored in a directory, write its report; return the exit code.
 
     With `png` the report has its plots as PNG files too.
-    `took` names what was run, with its duration in seconds; it is printed with that of the report.
+    `took` names what was run, with its duration in seconds; it is printed with that of the report. `page` shows the
+    result.
     """
     from gridfleet.dashboards.reports.summary import BROKEN, verdict
     from gridfleet.dashboards.store.database import Store
@@ -82,16 +97,20 @@ def finish_run(
     times = [] if took is None else [f"{took[0]} {took[1]:.1f} s"]
     with Store.open(directory / STORE) as store:
         print_result(key_figures(store))
+        if page is not None:
+            page.finish(store, "stopped" if interrupted else "finished")
         broken = verdict(store) == BROKEN
         end = f"{'Files':<{HEAD_WIDTH}}{directory}/"
         if report:
             try:
-                end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times, png=png)}"
+                end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times, page, png=png)}"
             except KeyboardInterrupt:
                 print_message(
                     f"Interrupted: the results are in {directory}/; `gridfleet report {directory}` makes the report."
                 )
                 return ExitCode.INTERRUPTED
+    if page is not None:
+        page.report_made(report)
     if times:
         print_result(f"{'Time':<{HEAD_WIDTH}}{', '.join(times)}")
     print_result(end)
@@ -105,14 +124,22 @@ def finish_run(
     return ExitCode.SUCCESS
 
 
-def _write_report(store: "Store", directory: Path, times: list[str], *, png: bool) -> Path:
+def _write_report(
+    store: "Store", directory: Path, times: list[str], page: ResultPage | None, *, png: bool
+) -> Path:
     """Write the report, and add how long it took to the times; return the page's path."""
     from gridfleet.dashboards.reports.report import write_report
 
     began_s = monotonic()
     remedy = f"make room, then write the report again with `gridfleet report {directory}`"
-    with writing_results(directory, remedy):
-        page = write_report(store, directory, png=png)
+    with writing_results(directory, remedy), share_bar("report") as show_share:
+
+        def progress(share: float) -> None:
+            show_share(share)
+            if page is not None:
+                page.report_progress(share)
+
+        path = write_report(store, directory, png=png, on_progress=progress)
     hint = " (--no-report leaves it out)" if times else ""
     times.append(f"report {monotonic() - began_s:.1f} s{hint}")
-    return page
+    return path

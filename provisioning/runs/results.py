@@ -7,6 +7,7 @@ from typing import Final
 
 from gridfleet.broker.errors import GridFleetError, error_reason
 from gridfleet.broker.protocol.units import TICK_MS, ueur
+from gridfleet.dashboards.console.history.segments import HISTORY_FILE
 from gridfleet.dashboards.recording.events import WEATHER_GAP
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import CellArea, EventRow, RunFacts
@@ -24,7 +25,7 @@ from gridfleet.provisioning.runs.live_run import BROKER_FILE
 FILES: Final = (
     STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "demand.csv",
     "welfare.csv", "indicators.csv", "report.html",
-    "compare.html", "compare.csv", "runs.csv", "sweep.csv", "lies.csv",
+    "compare.html", "compare.csv", "runs.csv", "sweep.csv", "lies.csv", HISTORY_FILE,
 )  # fmt: skip
 """The names of what runs, comparisons and sweeps write, beside plots/."""
 

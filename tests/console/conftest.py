@@ -17,6 +17,7 @@ import pytest
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
+from gridfleet.broker.protocol.decoder import MessageReceiver
 from gridfleet.broker.protocol.messages import ClockState, Control, Message, Mode, Tick
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
@@ -63,6 +64,7 @@ class Running:
         seconds_per_tick: float = 0.6,
         credentials: Credentials = ADDRESS_CREDENTIALS,
         recorded: bool = False,
+        receivers: tuple[MessageReceiver, ...] = (),
     ) -> None:
         fleet = Fleet(load("normal", changes or SMALL))
         self.site = SiteRun(
@@ -71,7 +73,7 @@ class Running:
             mode=Mode.SCALED,
             seconds_per_tick=seconds_per_tick,
             ticks=100_000,
-            receivers=(self._receive,),
+            receivers=(self._receive, *receivers),
             credentials=credentials,
         )
         self.tick: Tick | None = None

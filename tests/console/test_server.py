@@ -15,8 +15,9 @@ from websockets.frames import Frame, Opcode
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.dashboards.console.errors import ConsoleError
 from gridfleet.dashboards.console.relay import MAX_MESSAGE
-from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleError, ConsoleServer, check_ws_url
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer, check_ws_url
 
 CONNECT = bytes.fromhex("101000044d5154540502003c000003676662")
 WS = "ws://127.0.0.1:9001"

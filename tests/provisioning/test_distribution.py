@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from gridfleet.dashboards.console.server import page_files
+from gridfleet.dashboards.console.assets import page_files
 from gridfleet.dashboards.grafana.names import FILES
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -36,7 +36,8 @@ import sys
 from urllib.request import urlopen
 
 import gridfleet
-from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer, page_files
+from gridfleet.dashboards.console.assets import page_files
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.grafana import client
 from gridfleet.provisioning.chaos.plan import shipped_plans
 from gridfleet.provisioning.flash import units

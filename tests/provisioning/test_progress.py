@@ -1,6 +1,6 @@
 from gridfleet.broker.protocol.messages import Mode, Package, Phase, Receipt, Settings, Tick
 from gridfleet.provisioning.cli.progress_bar import price_text
-from gridfleet.provisioning.runs.lowest_price import LowestPrice
+from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
 
 
 def receipt(tick: int, *prices_ueur: int) -> Receipt:

@@ -126,7 +126,8 @@ def test_a_cut_compressed_trace_and_a_folder_are_refused(
     packed.write_bytes(gzip.compress(trace.read_bytes())[:-200])
     assert main(["replay", str(packed), "--out", str(tmp_path / "x")]) == ExitCode.USAGE
     assert "copy the whole file again" in capsys.readouterr().err
-    assert main(["replay", str(tmp_path / "run")]) == ExitCode.USAGE
-    assert "is a folder: name the file" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["replay", str(tmp_path / "empty")]) == ExitCode.USAGE
+    assert "contains no run" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "nowhere")]) == ExitCode.USAGE
     assert "cannot be read: no such file or directory; name a file" in capsys.readouterr().err

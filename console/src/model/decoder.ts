@@ -17,7 +17,8 @@ import {
 /** A publication as it comes from the broker. */
 export interface Publication {
   topic: string;
-  payload: string;
+  /** As text, or as the value that the page's server has read from it. */
+  payload: string | object;
   retained: boolean;
   /** The schema version that it states; null where it states none. */
   schema: string | null;
@@ -75,11 +76,13 @@ export function decode(site: string, { topic, payload, schema }: Publication): D
   const row = MESSAGE_TYPES[type];
   if (rest.length !== row.scope.length + 1 || !rest.every((level) => ID.test(level))) return null;
   checkSchemaVersion(schema);
-  let value: unknown;
-  try {
-    value = JSON.parse(payload);
-  } catch {
-    throw new DecodeError('malformed', 'not JSON');
+  let value: unknown = payload;
+  if (typeof payload === 'string') {
+    try {
+      value = JSON.parse(payload);
+    } catch {
+      throw new DecodeError('malformed', 'not JSON');
+    }
   }
   const stated = takeEpoch(row.schema, value);
   const result = v.safeParse(row.schema as v.GenericSchema, value, { abortEarly: true });
@@ -128,7 +131,7 @@ export function checkDevice({ type, scope, sender }: Decoded, device: { role: Ro
 export function unpackBatch(site: string, { topic, payload, schema }: Publication): Batch | null {
   const levels = topic.split('/');
   const [root, itsSite, batch, type = '', , fleet = ''] = levels;
-  if (root !== ROOT || itsSite !== site || batch !== BATCH || levels.length !== 6) return null;
+  if (root !== ROOT || itsSite !== site || batch !== BATCH || levels.length !== 6 || typeof payload !== 'string') return null;
   checkSchemaVersion(schema);
   const [version, ...lines] = payload.split('\n', MAX_BATCH_MESSAGES + 2);
   if (version !== BATCH_VERSION || lines.length > MAX_BATCH_MESSAGES) throw new DecodeError('malformed', 'not a batch');

@@ -112,6 +112,22 @@ export class Devices {
     return { device, before };
   }
 
+  /** Put back a device's last report and its main figures, oldest first, as the server has kept them. */
+  restore(id: string, state: DeviceState, figures: readonly (number | null)[]): void {
+    const device = this.all.get(id);
+    if (!device) return;
+    const { latitude, longitude } = state;
+    const history = figures.map((each) => each ?? NaN);
+    Object.assign(device, { state, latitude, longitude, before: [latitude, longitude], history });
+  }
+
+  /** Forget everything. */
+  clear(): void {
+    this.all.clear();
+    this.lostFleets.clear();
+    this.maxProducerPowerW = 1;
+  }
+
   /** A new run begins: keep the devices, drop their reports. */
   dropStates(): void {
     for (const device of this.all.values()) {

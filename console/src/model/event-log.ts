@@ -83,12 +83,12 @@ export class EventLog {
   /** Newest first. */
   entries: LogEntry[] = [];
   private written = 0;
-  private readonly changes: { online: boolean; id: string; at: number }[] = [];
+  private changes: { online: boolean; id: string; at: number; ms: number }[] = [];
 
   constructor(private readonly simulatedMs: () => number) {}
 
-  add(kind: EventKind, text: string): void {
-    this.entries.unshift({ id: ++this.written, ms: this.simulatedMs(), kind, text });
+  add(kind: EventKind, text: string, ms = this.simulatedMs()): void {
+    this.entries.unshift({ id: ++this.written, ms, kind, text });
     this.entries.length = Math.min(this.entries.length, MAX_ENTRIES);
   }
 
@@ -126,18 +126,25 @@ export class EventLog {
 
   /** Note that a device went online or offline; `flush` adds the entry, together with others. */
   presenceChanged(id: string, online: boolean, nowMs: number): void {
-    this.changes.push({ online, id, at: nowMs });
+    this.changes.push({ online, id, at: nowMs, ms: this.simulatedMs() });
   }
 
   /** Add the entries of devices that went online or offline, once no other has for GROUP_MS. */
   flush(nowMs: number): void {
     const newest = this.changes[this.changes.length - 1];
     if (!newest || nowMs - newest.at < GROUP_MS) return;
+    const { changes } = this;
+    this.changes = [];
     for (const online of [true, false]) {
-      const ids = this.changes.filter((each) => each.online === online).map((each) => each.id);
-      if (ids.length) this.add(online ? 'online' : 'offline', `${online ? 'Online' : 'Offline'}: ${some(ids)}`);
+      const ids = changes.filter((each) => each.online === online).map((each) => each.id);
+      if (ids.length) this.add(online ? 'online' : 'offline', `${online ? 'Online' : 'Offline'}: ${some(ids)}`, newest.ms);
     }
-    this.changes.length = 0;
+  }
+
+  clear(): void {
+    this.entries = [];
+    this.changes = [];
+    this.written = 0;
   }
 
   /** Add refusals to a recent entry of the same title, or write a new one, so that they do not fill the log. */

@@ -31,6 +31,14 @@ export class Partners {
     trade.lastTick = Math.max(trade.lastTick, tick);
   }
 
+  /** Put back what the server has counted. */
+  restore(pairs: Record<string, [wh: number, neur: number, receipts: number, lastTick: number]>): void {
+    for (const [key, [wh, neur, receipts, lastTick]] of Object.entries(pairs)) {
+      const [seller = '', buyer = ''] = key.split(' ');
+      this.pairs.set(key, { seller, buyer, wh, neur, receipts, lastTick });
+    }
+  }
+
   /** The trades of a device, those with most energy first. */
   of(device: string): Trade[] {
     return [...this.pairs.values()].filter((each) => each.seller === device || each.buyer === device).sort((a, b) => b.wh - a.wh);

@@ -16,6 +16,10 @@ export class Run {
   tickAt = 0;
   /** The highest revision of any control that was received. */
   revision = 0;
+  /** Whether what is shown stands still on purpose: an earlier tick, or the end of a run. */
+  frozen = false;
+  /** Real time at which mode, speed or pause last changed, in ms. */
+  private paceAt = 0;
   private bidAt = 0;
   private measuredTickMs = NaN;
 
@@ -36,8 +40,13 @@ export class Run {
   }
 
   /** Take the clock's report. */
-  onClock(clock: ClockState): void {
+  onClock(clock: ClockState, nowMs = 0): void {
+    const before = this.pace;
     this.clock = clock;
+    const { pace } = this;
+    if (before?.mode !== pace?.mode || before?.paused !== pace?.paused || before?.seconds_per_tick !== pace?.seconds_per_tick) {
+      this.paceAt = nowMs;
+    }
     this.revision = Math.max(this.revision, clock.revision);
   }
 
@@ -45,19 +54,35 @@ export class Run {
     return this.clock?.status === 'finished';
   }
 
-  /** Real milliseconds that a tick takes, as announced or as measured; NaN when unknown. */
-  get paceMs(): number {
-    if (!this.tick) return NaN;
-    return this.tick.seconds_per_tick > 0 ? this.tick.seconds_per_tick * 1000 : this.measuredTickMs;
+  /** Mode, speed and pause in force: the clock reports a change at once, its next tick message may be minutes away. */
+  get pace(): Pick<Tick, 'mode' | 'seconds_per_tick' | 'paused'> | null {
+    const { tick, clock } = this;
+    return tick && clock && clock.revision > tick.revision ? clock : tick;
   }
 
-  /** Whether what is shown is older than two ticks. */
+  /** Real milliseconds that a tick takes, as announced or as measured; NaN when unknown. */
+  get paceMs(): number {
+    const { pace } = this;
+    if (!pace) return NaN;
+    return pace.seconds_per_tick > 0 ? pace.seconds_per_tick * 1000 : this.measuredTickMs;
+  }
+
+  /** Whether what is shown is older than two ticks at the pace in force. */
   stale(nowMs: number): boolean {
-    if (!this.tick || this.tick.paused || this.finished) return false;
+    const { pace } = this;
+    if (!pace || pace.paused || this.finished || this.frozen) return false;
     if (!this.clockOnline) return true;
-    const pace = Number.isFinite(this.paceMs) ? this.paceMs : 5_000;
-    const atLeast = this.tick.seconds_per_tick > 0 ? 1_500 : 10_000;
-    return nowMs - this.tickAt > Math.max(2 * pace, atLeast);
+    const paceMs = Number.isFinite(this.paceMs) ? this.paceMs : 5_000;
+    const since = Math.max(this.tickAt, this.paceAt);
+    return nowMs - since > Math.max(2 * paceMs, pace.seconds_per_tick > 0 ? 1_500 : 10_000);
+  }
+
+  /** Forget everything. */
+  clear(): void {
+    this.restart();
+    this.clockOnline = true;
+    this.tickAt = this.paceAt = this.bidAt = this.revision = 0;
+    this.frozen = false;
   }
 
   private measure(tick: Tick, known: Tick | null, nowMs: number): void {

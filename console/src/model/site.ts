@@ -5,6 +5,7 @@ import { Devices, type Device, type DevicePresence, type DeviceState } from './d
 import { describeControl, EventLog } from './event-log';
 import { cellsOf, distanceKm, type CellArea } from './geography';
 import { CLOCK_ID, type Call, type ClockState, type Facts, type Lease, type Presence, type Suspension, type Tick } from './messages';
+import { publicationOf, refusalsOf, type History, type Line, type RunState, type Viewing } from './history';
 import { MessageTrace } from './message-trace';
 import { Partners } from './partners';
 import { Run } from './run';
@@ -27,7 +28,14 @@ export class Site {
   /** The latest judgement of each device, by its id; of two of one tick the one that ends first. */
   private readonly suspensions = new Map<string, Suspension>();
   private readonly calls = new Map<string, Call>();
-  private readonly refusedMessages: Refusals = new Map();
+  private refusedMessages: Refusals = new Map();
+  /** What of the run is shown. */
+  viewing: Viewing = { live: true, replay: false, tick: 0 };
+  /** What the page's server says about the run; null where the page reads from a broker alone. */
+  runState: RunState | null = null;
+  private readonly resets: (() => void)[] = [];
+  /** Whether the messages come from the page's server, which knows the run from its beginning. */
+  private fromServer = false;
 
   constructor(readonly name: string) {}
 
@@ -35,8 +43,64 @@ export class Site {
     return this.run.tick;
   }
 
+  /** Call a function after all of the page's knowledge has been replaced. */
+  onReset(callback: () => void): void {
+    this.resets.push(callback);
+  }
+
+  /** Begin again from the history of the run; `aheadMs` is the page's real time minus the server's. */
+  restore(history: History, aheadMs: number): void {
+    this.clear();
+    this.fromServer = true;
+    const take = (line: Line): void => this.receive(publicationOf(line), line[0] + aheadMs);
+    history.base.forEach(take);
+    for (const { tick, totals, refused, maxPower, events } of history.frames) {
+      events.forEach(take);
+      if (totals) this.history.restore(tick, totals);
+      this.refusedMessages = refusalsOf(refused);
+      this.devices.maxProducerPowerW = maxPower;
+    }
+    for (const line of [...history.states, ...history.calls]) this.restoreOne(line, history.figures);
+    this.partners.restore(history.partners);
+    history.recent.forEach(take);
+    this.history.keepWhole(history.whole, history.frames.at(-1)?.tick ?? -1);
+    this.viewing = { live: history.live, replay: this.runState?.mode === 'replay', tick: history.at };
+    if (!history.live) this.showEndOf();
+    for (const callback of this.resets) callback();
+  }
+
+  /** The tick that is shown is over: somebody looks at it afterwards. */
+  showEndOf(): void {
+    this.run.frozen = this.history.ended = true;
+  }
+
+  private restoreOne(line: Line, figures: History['figures']): void {
+    this.countErrors(() => {
+      const decoded = decode(this.name, publicationOf(line));
+      if (decoded?.type === 'call') this.calls.set(decoded.sender, decoded.message);
+      else if (decoded?.type === 'state' && decoded.message.role !== 'clock') {
+        this.devices.restore(decoded.sender, decoded.message, figures[decoded.sender] ?? []);
+      }
+    });
+  }
+
+  private clear(): void {
+    this.run.clear();
+    this.devices.clear();
+    this.history.clear();
+    this.log.clear();
+    this.facts = null;
+    this.cells = [];
+    this.suspensions.clear();
+    this.calls.clear();
+    this.refusedMessages = new Map();
+    this.trace.clear();
+    this.partners.clear();
+  }
+
   /** Receive a message, or a batch of them; `nowMs` is real time from an arbitrary beginning. */
   receive(publication: Publication, nowMs: number): void {
+    this.log.flush(nowMs);
     this.countErrors(() => {
       const batch = unpackBatch(this.name, publication);
       if (!batch) return this.receiveOne(publication, nowMs);
@@ -52,6 +116,7 @@ export class Site {
   /** Whether a device has reported nothing for two ticks. */
   isOutdated(device: Device): boolean {
     const now = this.tick?.tick ?? 0;
+    if (this.run.finished || this.runState?.state === 'stopped') return false; // the run is over: nothing more is expected
     return !device.online || (device.state !== null && device.state.tick < now - 2);
   }
 
@@ -95,7 +160,7 @@ export class Site {
         return;
       case 'state':
         if (message.role !== 'clock') this.onState(sender, message, nowMs);
-        else if (sender === CLOCK_ID) this.onClock(message);
+        else if (sender === CLOCK_ID) this.onClock(message, nowMs);
         return;
       case 'facts':
         if (sender === CLOCK_ID) this.onFacts(message);
@@ -103,6 +168,7 @@ export class Site {
       case 'presence':
         return this.onPresence(sender, message, retained, nowMs);
       case 'fleet':
+        if (this.run.finished && !message.online) return;
         for (const device of this.devices.onFleetPresence(sender, message.online)) {
           if (!retained) this.log.presenceChanged(device.id, false, nowMs);
         }
@@ -141,17 +207,19 @@ export class Site {
     if (progress === 'outdated') return;
     if (progress === 'run') this.restart();
     else if (before) this.log.compareTicks(before, tick);
+    else if (this.fromServer && !tick.tick) this.log.add('run', 'The run begins');
     else if (!retained || tick.tick > 0) this.log.add('run', `Connected during tick ${tick.tick + 1}`);
     if (progress === 'phase') return this.history.onPhase(tick);
-    this.history.begin(tick);
+    this.history.begin(tick, !retained && (before !== null || tick.phase === 'bid'));
     const last = this.history.last;
     if (last) this.log.addRefusals(last.declined, last.refusedAwards, this.refusedMessages);
     this.refusedMessages.clear();
   }
 
-  private onClock(clock: ClockState): void {
+  private onClock(clock: ClockState, nowMs: number): void {
     const before = this.run.clock;
-    this.run.onClock(clock);
+    this.run.onClock(clock, nowMs);
+    this.history.ended = this.run.finished;
     if (!before) return;
     if (clock.status === 'finished' && before.status !== 'finished') this.log.add('run', 'The run has ended');
     if ((clock.refused['control'] ?? 0) > (before.refused['control'] ?? 0)) {
@@ -165,6 +233,7 @@ export class Site {
   }
 
   private onPresence(id: string, presence: Presence, retained: boolean, nowMs: number): void {
+    if (this.run.finished && !presence.online) return; // the end of the run is what is shown
     if (isDevice(presence)) {
       if (this.devices.onPresence(id, presence) && !retained) {
         this.log.presenceChanged(id, this.devices.get(id)?.online ?? false, nowMs);

@@ -2,6 +2,7 @@
 
 import { TICK_MS, type Package, type Receipt, type Tick } from './messages';
 import type { Device, DeviceState } from './devices';
+import { restoreTotals, type FrameTotals } from './history';
 
 const MAX_TICKS = 960;
 /** Bids and receipts are kept for this many ticks; the market view shows the last two. */
@@ -23,6 +24,8 @@ export type Refusals = Map<string, Map<string, number>>;
 export class TickTotals {
   /** Simulated time at its beginning. */
   ms = 0;
+  /** Whether no message of it is missing: a page that joins during a tick has only a part of it. */
+  whole = false;
   /** How many devices have reported their state of it. */
   reports = 0;
   /** What producers generated, and what of it nobody bought. */
@@ -126,6 +129,7 @@ export class TickTotals {
   dropBids(): void {
     this.bids = this.served = this.supply = this.receipts = null;
     this.flows.clear();
+    this.gridSupplyTo.clear();
   }
 
   private isFirst(receipt: string): boolean {
@@ -135,10 +139,10 @@ export class TickTotals {
   }
 
   get meanPrice(): number {
-    return this.soldWh ? this.soldNeur / this.soldWh : NaN;
+    return this.whole && this.soldWh ? this.soldNeur / this.soldWh : NaN; // NaN where trades are missing
   }
   get lowestPrice(): number {
-    return this.lowest < Infinity ? this.lowest : NaN;
+    return this.whole && this.lowest < Infinity ? this.lowest : NaN;
   }
   /** The grid supply's share of the energy that was not curtailed; what storages sell was bought before. */
   get gridSupplyShare(): number {
@@ -151,6 +155,8 @@ export class TickTotals {
 export class TickHistory {
   private readonly totals = new Map<number, TickTotals>();
   private current: Tick | null = null;
+  /** Whether the run has ended, so that the tick that ran is finished too. */
+  ended = false;
 
   /** The totals of a tick, created on first use; those of a tick out of range are not kept. */
   of(tick: number): TickTotals {
@@ -166,9 +172,12 @@ export class TickHistory {
   }
 
   /** Begin a tick: drop what is too old. */
-  begin(tick: Tick): void {
+  begin(tick: Tick, whole = true): void {
     this.onPhase(tick);
-    this.of(tick.tick).ms = startOf(tick);
+    this.ended = false;
+    const begun = this.of(tick.tick);
+    begun.ms = startOf(tick);
+    begun.whole = whole;
     for (const [number, totals] of this.totals) {
       if (number <= tick.tick - MAX_TICKS) this.totals.delete(number);
       else if (number <= tick.tick - TICKS_WITH_BIDS) totals.dropBids();
@@ -180,9 +189,27 @@ export class TickHistory {
     this.current = tick;
   }
 
+  /** Put back what the server has kept of an earlier tick. */
+  restore(tick: number, from: FrameTotals): void {
+    restoreTotals(this.of(tick), from);
+  }
+
+  /** Of the ticks after one, only these are known as a whole. */
+  keepWhole(whole: readonly number[], after: number): void {
+    for (const totals of this.totals.values()) {
+      if (totals.tick > after && !whole.includes(totals.tick)) totals.whole = false;
+    }
+  }
+
+  /** Note that messages of the tick that runs are missing. */
+  noteGap(): void {
+    if (this.running) this.running.whole = false;
+  }
+
   clear(): void {
     this.totals.clear();
     this.current = null;
+    this.ended = false;
   }
 
   /** The totals of the tick that runs, if anything of it is known. */
@@ -190,23 +217,28 @@ export class TickHistory {
     return this.current ? (this.totals.get(this.current.tick) ?? null) : null;
   }
 
-  /** The totals of the last finished tick, if any. */
+  /** The totals of the last finished tick, if any. Accounts are retained, so its sums are known also where it is not whole. */
   get last(): TickTotals | null {
-    return this.current ? (this.totals.get(this.current.tick - 1) ?? null) : null;
+    return this.totals.get(this.end - 1) ?? null;
   }
 
   /** The newest tick that the devices have reported: while reports of the last one still come in, the one before. */
   settled(): TickTotals | null {
     const last = this.last;
-    const before = this.current ? this.totals.get(this.current.tick - 2) : undefined;
+    const before = this.totals.get(this.end - 2);
     const isArriving = this.current?.phase === 'bid' && (last?.reports ?? 0) < (before?.reports ?? 0);
     return isArriving && before ? before : last;
   }
 
-  /** The totals of all finished ticks, oldest first. */
+  /** The totals of all finished ticks that are known as a whole, oldest first. */
   finished(): TickTotals[] {
-    const now = this.current?.tick ?? 0;
-    return [...this.totals.values()].filter((each) => each.tick < now).sort((a, b) => a.tick - b.tick);
+    const { end } = this;
+    return [...this.totals.values()].filter((each) => each.tick < end && each.whole).sort((a, b) => a.tick - b.tick);
+  }
+
+  /** The first tick that is not finished. */
+  private get end(): number {
+    return (this.current?.tick ?? 0) + (this.ended ? 1 : 0);
   }
 }
 

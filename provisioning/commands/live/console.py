@@ -1,15 +1,12 @@
 """`gridfleet console`: serves the live console for any broker; `gridfleet run` serves it for its own."""
 
 import argparse
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.broker_options import DEFAULT_BROKER, DEFAULT_SITE, add_run, add_site
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.terminal import print_message
-
-if TYPE_CHECKING:
-    from gridfleet.broker.brokers.embedded import EmbeddedBroker
 
 HELP: Final = "serve the live console of a running site, for browsers"
 DESCRIPTION: Final = (
@@ -69,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM."""
     from gridfleet.broker.credentials import FileCredentials
-    from gridfleet.dashboards.console.server import LOOPBACK, ConsoleConfig, ConsoleServer
+    from gridfleet.dashboards.console.http_server import LOOPBACK
+    from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.clients.running_site import running_site
 
@@ -97,12 +95,3 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"Console   {server.url} (Ctrl-C to stop)", flush=True)
         interruption.wait()
     return ExitCode.SUCCESS
-
-
-def print_console_address(url: str, broker: "EmbeddedBroker | None", *, lockstep: bool) -> None:
-    """Print the address of a run's console, who can reach its broker, and how to slow down a lock-step run."""
-    print(f"Console   {url}")
-    if broker is not None:
-        print(f"          The broker ({broker.url}) is open to every program on this machine.")
-    if lockstep:
-        print("          Lock-step is too fast to watch: use --mode scaled --seconds-per-tick 2", flush=True)

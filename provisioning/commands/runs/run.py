@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import (
     add_changes,
@@ -23,24 +23,35 @@ from gridfleet.provisioning.cli.broker_options import (
     credentials_for,
 )
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
-from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.influx_options import add_influx, influx_target
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
+from gridfleet.provisioning.runs.live.page_options import add_page_options
+
+if TYPE_CHECKING:
+    from gridfleet.devices.runtime.site import SiteRun
+    from gridfleet.provisioning.runs.live.live_page import LivePage, Watched
+    from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
 
 HELP: Final = "run a scenario over a real MQTT broker"
 DESCRIPTION: Final = (
     "Start the embedded broker, a fleet in which each device has its own connection, and the recorder; write the\n"
     "report at the end. In lock-step, each tick ends as soon as all devices are ready, and the ledger is the same\n"
-    "as in the simulation."
+    "as in the simulation. On a terminal the live page comes first: the run waits until somebody opens it, 15 s at\n"
+    "most, then a tick takes at least 0.75 s, and the page stays after the end."
 )
 EXAMPLES: Final = (
     "gridfleet run",
+    "gridfleet run --fast",
     "gridfleet run storm --ticks 80",
     "gridfleet run normal --ticks 20 --seconds-per-tick 0.5",
-    "gridfleet run normal --console --seconds-per-tick 2",
+    "gridfleet run normal --console --seconds-per-tick 2 --stay 60",
     "gridfleet run normal --broker mqtt://user:password@broker.example:1883",
     "gridfleet run normal --broker mqtts://broker.example --secrets secrets",
 )
+
+WATCHED_S: Final = 0.75
+"""Real seconds of a tick, at least, when somebody may watch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_clock_options(parser)
     parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="lock-step at full speed, without waiting for a viewer (default: if the output is no terminal)",
+    )
+    parser.add_argument(
         "--console",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -74,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="with --broker and --console: the broker's WebSocket listener, which browsers connect to",
     )
+    add_page_options(parser)
     add_liars(parser)
     add_output(parser, "out/SCENARIO-TIME")
     add_recording(parser)
@@ -81,46 +98,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run the scenario; write the results and print the key figures."""
+    """Run the scenario; write the results, print the key figures, and keep the page as long as it is wanted."""
+    from gridfleet.provisioning.cli.scenario_options import fleet_from_arguments
+    from gridfleet.provisioning.runs.live.live_page import LivePage
+
+    clock_options(arguments.mode, arguments.seconds_per_tick)
+    if arguments.fast and arguments.mode not in {None, "lockstep"}:
+        raise CommandError("--fast", f"is lock-step at full speed: leave out --mode {arguments.mode}")
+    if arguments.fast and arguments.seconds_per_tick is not None:
+        raise CommandError("--fast", "is lock-step at full speed: leave out --seconds-per-tick")
+    address = broker_address(arguments) if arguments.broker is not None else None
+    credentials_for(arguments.secrets, address)
+    scenario = fleet_from_arguments(arguments).scenario
+    if not console_wanted(arguments.console, arguments.broker, arguments.broker_ws):
+        return _run_once(arguments, None)
+    on_terminal = sys.stdout.isatty()
+    stay_s = arguments.stay if arguments.stay is not None else None if on_terminal else 0.0
+    again = arguments.out is None and stay_s != 0
+    needs_login = arguments.secrets is not None or (address is not None and address.username is not None)
+    with LivePage(
+        scenario.site, port=arguments.port, again=again, browser=arguments.browser, needs_login=needs_login
+    ) as page:
+        while True:
+            code = _run_once(arguments, page)
+            if code == ExitCode.INTERRUPTED or not page.stay(stay_s):
+                return code
+
+
+def _run_once(arguments: argparse.Namespace, page: "LivePage | None") -> int:
+    """Run the scenario once, and show it on a page; return the exit code."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
     from gridfleet.broker.credentials import FileCredentials
     from gridfleet.broker.protocol.messages import Mode
-    from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
     from gridfleet.dashboards.telemetry.influx.exporter import InfluxExporter
     from gridfleet.devices.runtime.site import SiteRun
     from gridfleet.provisioning.cli.scenario_options import fleet_from_arguments
     from gridfleet.provisioning.cli.terminal import print_message
-    from gridfleet.provisioning.commands.live.console import print_console_address
     from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
+    from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.live_run import LiveRunFile
-    from gridfleet.provisioning.runs.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import open_recording
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
     from gridfleet.provisioning.site.register_file import signed_entries
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
-    console = console_wanted(arguments.console, arguments.broker, arguments.broker_ws)
     address = broker_address(arguments) if arguments.broker is not None else None
     credentials = credentials_for(arguments.secrets, address)
     fleet = fleet_from_arguments(arguments)
     scenario = fleet.scenario
     target = influx_target(arguments)
     price = LowestPrice()
-    began_s = time.monotonic()
     with ExitStack() as stack:
         folder = stack.enter_context(claim_run_folder(arguments.out, scenario.name, force=arguments.force))
         exact, embedded = mode == Mode.LOCKSTEP, None
         if address is None:
             embedded = stack.enter_context(EmbeddedBroker())
             address = BrokerAddress.parse(embedded.url)
-        if console:
-            tls = credentials.tls if isinstance(credentials, FileCredentials) else None
-            config = ConsoleConfig(
-                arguments.broker_ws or address, scenario.site, "open" if tls is None else "login", tls
-            )
-            server = stack.enter_context(ConsoleServer(config))
-            print_console_address(server.url, embedded, lockstep=exact)
         exporter = (
             None
             if target is None
@@ -137,6 +171,13 @@ def execute(arguments: argparse.Namespace) -> int:
                 wall_ms=lambda: time.time_ns() // 1_000_000,
             )
         )
+        watched = None
+        if page is not None:
+            tls = credentials.tls if isinstance(credentials, FileCredentials) else None
+            title = scenario.title or scenario.name
+            watched = page.begin(arguments.broker_ws or address, title, scenario.ticks, folder.path, tls)
+            page.print_address(embedded)
+        slowed = watched is not None and _is_slowed(arguments)
         live = LiveRunFile(folder.path, address, scenario.site, login=arguments.secrets is not None)
         stack.enter_context(live)
         site = SiteRun(
@@ -144,7 +185,8 @@ def execute(arguments: argparse.Namespace) -> int:
             address,
             mode=Mode(mode),
             seconds_per_tick=seconds_per_tick,
-            receivers=(recorded.receive, price.receive),
+            least_seconds_per_tick=WATCHED_S if slowed else 0.0,
+            receivers=(recorded.receive, price.receive, *([] if watched is None else [watched.receive])),
             judge=recorded.judgements,
             credentials=credentials,
             discoverable=arguments.home_assistant,
@@ -153,11 +195,9 @@ def execute(arguments: argparse.Namespace) -> int:
         )
 
         def run(progress: ProgressCallback) -> None:
-            clock = site.clock
-            site.run(
-                lambda _site: progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
-            )
+            _drive(site, price, progress, page, watched, wait=slowed)
 
+        began_s = time.monotonic()
         try:
             interrupted = run_with_progress(run, scenario.name, folder)
         finally:
@@ -168,7 +208,37 @@ def execute(arguments: argparse.Namespace) -> int:
         report=arguments.report,
         png=arguments.png,
         took=("run", time.monotonic() - began_s),
+        page=page,
     )
+
+
+def _drive(
+    site: "SiteRun",
+    price: "LowestPrice",
+    progress: ProgressCallback,
+    page: "LivePage | None",
+    watched: "Watched | None",
+    *,
+    wait: bool,
+) -> None:
+    """Run a site to its end, or until `progress` returns False; with `wait`, first wait for a viewer."""
+    clock = site.clock
+
+    def go_on() -> bool:
+        goes_on = progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
+        if watched is not None and not goes_on:
+            watched.over = True
+        return goes_on
+
+    if page is not None:
+        page.start_run(go_on, wait=wait)
+    site.run(lambda _site: go_on())
+
+
+def _is_slowed(arguments: argparse.Namespace) -> bool:
+    """Whether a run waits for a viewer, and its ticks take a time that one can watch."""
+    chosen = arguments.fast or arguments.mode is not None or arguments.seconds_per_tick is not None
+    return not chosen and sys.stdout.isatty()
 
 
 def console_wanted(option: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as given

@@ -56,7 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.trust.liars.lying_devices import parse_liars
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
-    from gridfleet.provisioning.runs.lowest_price import LowestPrice
+    from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import open_recording
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
