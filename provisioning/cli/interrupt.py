@@ -4,12 +4,16 @@ Wherever a command is, the first of these signals ends it in the same way: Keybo
 is put away, and the exit code is 130. A command with results to keep opens an `Interruption` and ends by itself.
 """
 
+import atexit
+import contextlib
+import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable
 from threading import Event
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_S: Final = 0.5
@@ -29,6 +33,19 @@ def interruptible(command: Callable[[], int]) -> int:
     finally:
         for number in SIGNALS:  # the exit code is known, and what is left takes no time
             signal.signal(number, signal.SIG_IGN)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code, after what is registered for its end.
+
+    CPython ends itself by SIGINT at the end, whatever the exit code, where a KeyboardInterrupt has once passed through
+    `exec` of a text, as classes of the standard library use it (`unhandled_keyboard_interrupt` in its pythonrun.c).
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001 - no public name
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -2,12 +2,15 @@
 
 import sys
 
-from gridfleet.provisioning.cli.interrupt import interruptible
+from gridfleet.provisioning.cli.interrupt import INTERRUPTED, interruptible, leave
 
 
 def start() -> int:
     """Run the command of this process; return its exit code."""
-    return interruptible(_command)
+    code = interruptible(_command)
+    if code == INTERRUPTED:
+        leave(code)
+    return code
 
 
 def _command() -> int:
