@@ -24,6 +24,13 @@ class RandomStream:
         text = "/".join(map(str, seed)).encode()
         self._state = int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 
+    def derived(self, purpose: str) -> "RandomStream":
+        """Return a stream of its own for a purpose; this one draws on as if it had not been asked.
+
+        What is drawn for one purpose so does not change what another draws.
+        """
+        return RandomStream(self._state, purpose)
+
     def bits(self) -> int:
         """Return the next 64 random bits."""
         self._state = state = (self._state + 0x9E3779B97F4A7C15) & _MASK

@@ -80,7 +80,7 @@ class Vehicle(Agent):
             self._reputation,
             cells=cells,
             rosters=rosters,
-            rng=rng,
+            rng=rng.derived("ranking"),
             weights=weights,
             limit_ueur_per_kwh=limit_ueur_per_kwh,
             charge_by_ms=charge_by_ms,

@@ -297,6 +297,16 @@ def _document(values: dict[str, Any]) -> TomlText:
     return toml
 
 
+def scenario_of(values: Mapping[str, object], folder: str, source: str) -> Scenario:
+    """Return the scenario with the values of all its keys, as a manifest has them; `source` names them in errors.
+
+    `folder` is that of the file, which its weather files are relative to. Raises ScenarioError for wrong values.
+    """
+    toml = TomlText("", source, ScenarioError)
+    toml.document.update(values)
+    return _validated(toml, folder, ())
+
+
 def _unpickled(values: dict[str, Any], folder: str) -> Scenario:
     return _validated(_document(values), folder, ())
 

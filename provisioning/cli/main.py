@@ -36,7 +36,7 @@ EXECUTE: Final = {path: command.execute for path, command in COMMANDS.items()}
 """The function of each command, by its path."""
 
 BUILD_AGENTS: Final = frozenset(
-    ("run", "simulate", "compare", "sweep", "site clock", "site fleet", "scenario check")
+    ("run", "simulate", "rerun", "compare", "sweep", "site clock", "site fleet", "scenario check")
 )
 """The commands that build agents of any kind; `device run` looks at other packages only when its device needs them."""
 
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if note:
         print_message(f"gridfleet: {note}")
     arguments = make_parser().parse_args(words)
+    arguments.words = tuple(words)
     if arguments.command is None:
         arguments.help_parser.print_help(sys.stderr)
         return ExitCode.USAGE

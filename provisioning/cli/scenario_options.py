@@ -48,6 +48,12 @@ def scenario_with_changes(
     return scenario
 
 
+def overrides_of(arguments: Namespace) -> list[str]:
+    """Return the changes of the scenario that a command's arguments ask for, as `key=value`."""
+    given = {"ticks": arguments.ticks, "seed": arguments.seed, "settings.algorithm": arguments.algorithm}
+    return [*arguments.changes, *(f"{key}={value}" for key, value in given.items() if value is not None)]
+
+
 def over_seeds(scenario: Scenario, count: int) -> list[Scenario]:
     """Return a scenario with `count` seeds, counted up from its own; raise CommandError where they do not fit."""
     if scenario.seed + count - 1 > MAX_SEED:

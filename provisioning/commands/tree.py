@@ -7,7 +7,7 @@ from gridfleet.provisioning.commands.command import Command, Group, Section, com
 from gridfleet.provisioning.commands.containers import compose, kubernetes
 from gridfleet.provisioning.commands.devices import bundle, device, doctor, enrol, flash, revoke, upgrade
 from gridfleet.provisioning.commands.live import console, set_control, trust, watch
-from gridfleet.provisioning.commands.runs import compare, replay, report, run, simulate, sweep
+from gridfleet.provisioning.commands.runs import compare, replay, report, rerun, run, simulate, sweep
 from gridfleet.provisioning.commands.scenarios import check, import_weather, list_scenarios, show
 from gridfleet.provisioning.commands.services import broker_check, grafana, health, influx
 from gridfleet.provisioning.commands.site import (
@@ -123,6 +123,7 @@ TREE: Final = (
             command_of("sweep", sweep),
             command_of("report", report),
             command_of("replay", replay),
+            command_of("rerun", rerun),
         ),
     ),
     Section(

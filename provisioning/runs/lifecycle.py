@@ -1,17 +1,21 @@
 """The lifecycle of a run, simulated or over MQTT: progress, Ctrl-C, files, report, times and exit code."""
 
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from gridfleet.broker.errors import StoreError
 from gridfleet.dashboards.recording.recording import STORE, Recording
+from gridfleet.devices.config.scenario import Scenario
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 from gridfleet.provisioning.cli.progress_bar import run_bar, share_bar
+from gridfleet.provisioning.cli.scenario_options import overrides_of
 from gridfleet.provisioning.cli.terminal import print_message, print_result
+from gridfleet.provisioning.runs.experiments.manifest import manifest_of, write_manifest
 from gridfleet.provisioning.runs.results import FolderError, writing_results
 from gridfleet.provisioning.runs.run_folder import RunFolder
 
@@ -83,8 +87,9 @@ def finish_run(
     png: bool = False,
     took: tuple[str, float] | None = None,
     page: ResultPage | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> int:
-    """Print the key figures of the run stored in a directory, write its report; return the exit code.
+    """Print the key figures of the run stored in a directory, write report and manifest; return the exit code.
 
     With `png` the report has its plots as PNG files too.
     `took` names what was run, with its duration in seconds; it is printed with that of the report. `page` shows the
@@ -114,6 +119,8 @@ def finish_run(
     if times:
         print_result(f"{'Time':<{HEAD_WIDTH}}{', '.join(times)}")
     print_result(end)
+    if manifest is not None:
+        write_manifest(manifest, directory, ended=not interrupted)
     if interrupted:
         return ExitCode.INTERRUPTED
     if broken:
@@ -122,6 +129,20 @@ def finish_run(
         )
         return ExitCode.BREACHED
     return ExitCode.SUCCESS
+
+
+def command_manifest(
+    arguments: Namespace, scenario: Scenario, faults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the manifest of the run that a command's arguments asked for."""
+    return manifest_of(
+        scenario,
+        arguments.command,
+        arguments.words,
+        overrides=overrides_of(arguments),
+        faults=faults,
+        liars=arguments.liars,
+    )
 
 
 def _write_report(

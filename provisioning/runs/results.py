@@ -23,7 +23,7 @@ from gridfleet.provisioning.cli.version import product_version
 from gridfleet.provisioning.runs.live_run import BROKER_FILE
 
 FILES: Final = (
-    STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "demand.csv",
+    STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "demand.csv", "manifest.json",
     "welfare.csv", "indicators.csv", "report.html",
     "compare.html", "compare.csv", "runs.csv", "sweep.csv", "lies.csv", HISTORY_FILE,
 )  # fmt: skip

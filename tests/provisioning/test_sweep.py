@@ -16,8 +16,8 @@ from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.runs import batch_runner
 from gridfleet.provisioning.runs.batch_runner import measure_run
-from gridfleet.provisioning.runs.sweep import Sweep
-from gridfleet.provisioning.runs.variations import grid, parse_variation
+from gridfleet.provisioning.runs.experiments.sweep import Sweep
+from gridfleet.provisioning.runs.experiments.variations import grid, parse_variation
 from tests.provisioning.shell import gridfleet, on_terminal
 
 SMALL = ("--set", "chargers.count=2", "--ticks", "2")

@@ -135,7 +135,12 @@ def _run_once(arguments: argparse.Namespace, page: "LivePage | None") -> int:
     from gridfleet.devices.runtime.site import SiteRun
     from gridfleet.provisioning.cli.scenario_options import fleet_from_arguments
     from gridfleet.provisioning.cli.terminal import print_message
-    from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
+    from gridfleet.provisioning.runs.lifecycle import (
+        command_manifest,
+        finish_recording,
+        finish_run,
+        run_with_progress,
+    )
     from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.live_run import LiveRunFile
     from gridfleet.provisioning.runs.results import open_recording
@@ -209,6 +214,7 @@ def _run_once(arguments: argparse.Namespace, page: "LivePage | None") -> int:
         png=arguments.png,
         took=("run", time.monotonic() - began_s),
         page=page,
+        manifest=command_manifest(arguments, scenario),
     )
 
 

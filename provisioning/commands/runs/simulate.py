@@ -55,7 +55,12 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.runtime.simulation import Simulation
     from gridfleet.devices.trust.liars.lying_devices import parse_liars
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
-    from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
+    from gridfleet.provisioning.runs.lifecycle import (
+        command_manifest,
+        finish_recording,
+        finish_run,
+        run_with_progress,
+    )
     from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import open_recording
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
@@ -91,5 +96,10 @@ def execute(arguments: argparse.Namespace) -> int:
         finish_recording(recorded, folder)
     took = ("simulation", monotonic() - began_s)
     return finish_run(
-        folder.path, interrupted=interrupted, report=arguments.report, png=arguments.png, took=took
+        folder.path,
+        interrupted=interrupted,
+        report=arguments.report,
+        png=arguments.png,
+        took=took,
+        manifest=command_manifest(arguments, scenario, faults.model_dump(exclude_defaults=True)),
     )

@@ -9,7 +9,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.terminal import confirm
 
 if TYPE_CHECKING:
-    from gridfleet.provisioning.runs.sweep import Sweep
+    from gridfleet.provisioning.runs.experiments.sweep import Sweep
 
 HELP: Final = "simulate several values of keys over several seeds"
 DESCRIPTION: Final = (
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run all simulations; write and print the results."""
     from gridfleet.provisioning.runs.batch_runner import finish_batch, run_batch
+    from gridfleet.provisioning.runs.experiments.sweep import Sweep, write_and_print
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
-    from gridfleet.provisioning.runs.sweep import Sweep, write_and_print
 
     sweep = Sweep(arguments)
     _check_size(sweep, confirmed=arguments.yes)
@@ -70,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _check_size(sweep: "Sweep", *, confirmed: bool) -> None:
     """Ask about a sweep of many runs; raise CommandError for too many, and where nobody can be asked."""
-    from gridfleet.provisioning.runs.sweep import MAX_RUNS
+    from gridfleet.provisioning.runs.experiments.sweep import MAX_RUNS
 
     size = sweep.size_text()
     if sweep.runs > MAX_RUNS:

@@ -13,8 +13,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.scenario_options import over_seeds, scenario_with_changes
 from gridfleet.provisioning.cli.terminal import print_result
 from gridfleet.provisioning.runs.comparison_table import table_text, terminal_columns
-from gridfleet.provisioning.runs.results import clear_results, writing_results
-from gridfleet.provisioning.runs.variations import (
+from gridfleet.provisioning.runs.experiments.variations import (
     OPTION,
     Variation,
     grid,
@@ -22,6 +21,7 @@ from gridfleet.provisioning.runs.variations import (
     parse_variation,
     short_names,
 )
+from gridfleet.provisioning.runs.results import clear_results, writing_results
 
 MAX_RUNS: Final = 100_000
 _FROM_VARY: Final = f"(from {OPTION})"
