@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
-from gridfleet.provisioning.cli.terminal import print_message
+from gridfleet.provisioning.cli.terminal import print_message, print_result
 
 HELP: Final = "run a simulation again from its manifest"
 DESCRIPTION: Final = (
@@ -77,7 +77,7 @@ def execute(arguments: argparse.Namespace) -> int:
     write_manifest(again, folder.path)
     other = [name for name, known in manifest.results.items() if file_hash(folder.path / name) != known]
     if other:
-        print(f"Differs   {', '.join(other)} of {len(manifest.results)} results")
+        print_result(f"Differs   {', '.join(other)} of {len(manifest.results)} results")
         return ExitCode.FAILED
-    print(f"Identical {len(manifest.results)} results, to the byte: {', '.join(manifest.results)}")
+    print_result(f"Identical {len(manifest.results)} results, to the byte: {', '.join(manifest.results)}")
     return ExitCode.SUCCESS

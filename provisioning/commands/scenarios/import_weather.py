@@ -9,6 +9,7 @@ from gridfleet.broker.readers.ranges import place
 from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.terminal import print_result
 
 if TYPE_CHECKING:
     from gridfleet.devices.weather.formats.sample import Column
@@ -108,8 +109,8 @@ def execute(arguments: argparse.Namespace) -> int:
     except OSError as error:
         problem = f"cannot be written ({error_reason(error)}): name a file that can be written to"
         raise CommandError(f"--out {out}", problem) from None
-    print("\n".join(summary_lines(stations)))
-    print(f'{out}: for a scenario with [weather] source = "csv" and files = ["{out.name}"] beside it')
+    print_result("\n".join(summary_lines(stations)))
+    print_result(f'{out}: for a scenario with [weather] source = "csv" and files = ["{out.name}"] beside it')
     return ExitCode.SUCCESS
 
 
