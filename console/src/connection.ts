@@ -10,13 +10,21 @@ export interface Login {
   password: string;
 }
 export type ToWorker =
-  | { kind: 'connect'; url: string; filters: string[]; clientId: string; login: Login | null }
+  | { kind: 'connect'; url: string; filters: string[]; clientId: string; login: Login | null; probe: string | null }
+  | { kind: 'join' }
+  | { kind: 'leave' }
   | { kind: 'publish'; topic: string; payload: string };
 export type FromWorker =
   | { kind: 'online' }
   | { kind: 'offline'; reason: string; denied: boolean }
+  | { kind: 'joined'; username: string }
+  | { kind: 'no login' }
+  | { kind: 'access'; mayControl: boolean }
   | { kind: 'publish failed'; reason: string }
   | { kind: 'messages'; messages: Publication[] };
+type Request = Extract<ToWorker, { kind: 'connect' }>;
+/** A page: of one worker, or of one that several tabs share. */
+type Page = { postMessage(message: FromWorker): void; onmessage: ((event: MessageEvent<ToWorker>) => void) | null };
 
 const BATCH_MS = 30;
 const NOT_AUTHORISED = new Set([4, 5, 134, 135]);
@@ -27,27 +35,80 @@ const TAKEOVER = 'the broker closes the connection repeatedly: is somebody else 
 const TAKEOVER_LOSSES = 3;
 const TAKEOVER_WITHIN_MS = 30_000;
 
-const worker = self as unknown as {
-  postMessage(message: FromWorker): void;
-  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-};
+const scope = self as unknown as Page & { onconnect?: ((event: MessageEvent) => void) | null };
+const pages = new Set<Page>();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 let client: MqttClient | null = null;
+/** What the connection was opened with, what it is now, and whether its user may control the run. */
+let session: Request | null = null;
+let status: Extract<FromWorker, { kind: 'online' | 'offline' }> | null = null;
+let access: Extract<FromWorker, { kind: 'access' }> | null = null;
 let batch: Publication[] = [];
 let scheduled = false;
 
-worker.onmessage = ({ data }) => {
-  if (data.kind === 'connect') connect(data);
-  else {
-    const properties = { userProperties: { schema: SCHEMA_VERSION } };
-    client?.publish(data.topic, data.payload, { qos: 1, retain: true, properties }, (error) => {
-      if (error) worker.postMessage({ kind: 'publish failed', reason: error.message });
-    });
-  }
-};
+if ('onconnect' in scope) scope.onconnect = ({ ports: [port] }) => listen(port as unknown as Page);
+else listen(scope);
 
-function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
+function listen(page: Page): void {
+  pages.add(page);
+  page.onmessage = ({ data }) => receive(page, data);
+}
+
+/** Tell all pages. */
+function tell(message: FromWorker): void {
+  if (message.kind === 'online' || message.kind === 'offline') status = message;
+  for (const page of pages) page.postMessage(message);
+}
+
+function receive(page: Page, message: ToWorker): void {
+  switch (message.kind) {
+    case 'connect':
+      return isSame(message) ? join(page) : connect(message);
+    case 'join':
+      return join(page);
+    case 'leave':
+      client?.end(true);
+      client = session = access = null;
+      return tell({ kind: 'offline', reason: 'logged out', denied: true });
+    case 'publish':
+      publish(message.topic, message.payload, (error) => {
+        if (error) page.postMessage({ kind: 'publish failed', reason: error.message });
+      });
+  }
+}
+
+function publish(topic: string, payload: string, done: (error?: Error | null) => void): void {
+  const properties = { userProperties: { schema: SCHEMA_VERSION } };
+  client?.publish(topic, payload, { qos: 1, retain: true, properties }, done);
+}
+
+/** Whether the connection that another page has opened is the one that is asked for. */
+function isSame({ url, login }: Request): boolean {
+  return login !== null && client !== null && session?.url === url && session.login?.username === login.username && session.login.password === login.password;
+}
+
+/** Let a page take part in the connection that there is: the broker sends all that it retains once more. */
+function join(page: Page): void {
+  if (!client || !session?.login) return page.postMessage({ kind: 'no login' });
+  page.postMessage({ kind: 'joined', username: session.login.username });
+  if (status) page.postMessage(status);
+  if (access) page.postMessage(access);
+  if (client.connected && session.filters.length) client.subscribe(session.filters, { qos: 0 });
+}
+
+/** Find out whether the user may publish controls: clear one that does not exist, which changes nothing. */
+function probe(topic: string | null): void {
+  if (!topic) return;
+  publish(topic, '', (error) => {
+    access = { kind: 'access', mayControl: !error };
+    tell(access);
+  });
+}
+
+function connect(request: Request): void {
   client?.end(true);
+  session = request;
+  access = null;
   const connection = mqtt.connect(request.url, {
     protocolVersion: 5,
     clientId: request.clientId,
@@ -66,11 +127,15 @@ function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
   let losses: number[] = []; // when an accepted connection was lost
   connection.on('connect', () => {
     accepted = true;
-    if (!request.filters.length) return worker.postMessage({ kind: 'online' });
+    const ready = (): void => {
+      tell({ kind: 'online' });
+      probe(request.probe);
+    };
+    if (!request.filters.length) return ready();
     // QoS 0: a lost message is followed by the next tick's, and rumqttd delivers every retained message only this way.
     connection.subscribe(request.filters, { qos: 0 }, (error) => {
       if (error) offline(error.message, false);
-      else worker.postMessage({ kind: 'online' });
+      else ready();
     });
   });
   connection.on('close', () => {
@@ -88,6 +153,7 @@ function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
     denied = 'code' in error && NOT_AUTHORISED.has(Number(error.code));
     if (denied) connection.end(true);
     offline(denied ? 'the broker rejects this name or password' : 'the broker does not answer', denied);
+    if (denied) client = session = null;
   });
   connection.on('message', (topic, payload, packet) => {
     if (payload.length > MAX_PAYLOAD_BYTES) return;
@@ -106,12 +172,12 @@ function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
 
 function forward(): void {
   scheduled = false;
-  worker.postMessage({ kind: 'messages', messages: batch });
+  tell({ kind: 'messages', messages: batch });
   batch = [];
 }
 
 function offline(reason: string, denied: boolean): void {
-  worker.postMessage({ kind: 'offline', reason, denied });
+  tell({ kind: 'offline', reason, denied });
 }
 
 /** The schema version that a message states, if any. */

@@ -6,6 +6,7 @@ import type { FromWorker, Login, ToWorker } from './connection';
 import { plain } from './format';
 import { controlTopic, topicFilters, type Publication } from './model/decoder';
 import { Alarms } from './model/alarms';
+import { openConnection, savedLogin, saveLogin } from './login';
 import { publicationOf, type FromServer } from './model/history';
 import { linkText, parseLink, type Link } from './model/link';
 import { Site } from './model/site';
@@ -22,7 +23,7 @@ import { Explain } from './view/header/explain';
 import { Now } from './view/header/now';
 import { AlarmBar } from './view/header/alarm-bar';
 import { showStatus } from './view/header/status-badge';
-import { put, showLog } from './view/panels';
+import { clearLog, put, showLog } from './view/panels';
 import { DevicePage } from './view/device-page/device-page';
 import { DevicesTable } from './view/devices-table';
 import { Modes } from './view/modes';
@@ -80,18 +81,20 @@ function start(config: Config): void {
   const clientId = `page-${random()}`; // for this page alone: a second client with the same id would disconnect it
   let operator = ownName;
   let loggedIn = false;
-  let worker: Worker | null = null;
-  const post = (message: ToWorker): void => worker?.postMessage(message);
+  let post: ((message: ToWorker) => void) | null = null;
   const filters = config.stream ? [] : topicFilters(site.name); // the stream has all messages already
+  const connection = (): ((message: ToWorker) => void) => (post ??= openConnection(config.access === 'login', onWorker));
   const connect = (login: Login | null): void => {
     if (!config.ws_url) return;
-    operator = login?.username || ownName;
-    loggedIn = login !== null;
-    if (!worker) {
-      worker = new Worker(new URL('./connection.ts', import.meta.url), { type: 'module' });
-      worker.onmessage = onWorker;
-    }
-    post({ kind: 'connect', url: webSocket(config.ws_url), filters, clientId, login });
+    setUser(login?.username ?? null);
+    saveLogin(login);
+    const probe = login && controlTopic(site.name, 'access', operator);
+    connection()({ kind: 'connect', url: webSocket(config.ws_url), filters, clientId, login, probe });
+  };
+  const setUser = (username: string | null): void => {
+    operator = username || ownName;
+    loggedIn = username !== null;
+    controls.setReadOnly(false);
   };
 
   const map = new MapView(get('map'), site, palette, () => reducedMotion.matches);
@@ -101,7 +104,7 @@ function start(config: Config): void {
   const controls = new Controls(site, (setting, control) => {
     const topic = controlTopic(site.name, setting, operator);
     const run = site.tick === null ? {} : { epoch: site.tick.epoch };
-    post({ kind: 'publish', topic, payload: JSON.stringify({ ...control, ...run }) });
+    post?.({ kind: 'publish', topic, payload: JSON.stringify({ ...control, ...run }) });
   });
   const card = new Card(site, controls);
   const head = new Now();
@@ -168,7 +171,12 @@ function start(config: Config): void {
     get('login').hidden = false;
     get('username').focus();
   });
+  get('logout').addEventListener('click', () => {
+    saveLogin(null);
+    post?.({ kind: 'leave' });
+  });
   buildKey();
+  site.onReset(clearLog);
 
   const showBanner = (text: string): void => {
     get('banner').hidden = !text;
@@ -190,7 +198,7 @@ function start(config: Config): void {
         timeline.arrived();
         follow(wanted);
         wanted = { tick: null, device: null };
-        if (!worker && config.access === 'open') connect(null);
+        if (!post && config.access === 'open') connect(null);
         return;
       case 'messages':
         for (const line of message.messages) queue.push({ publication: publicationOf(line), ms: line[0] });
@@ -224,16 +232,26 @@ function start(config: Config): void {
     follow(isShown ? { ...link, tick: null } : link);
   });
 
-  function onWorker({ data }: MessageEvent<FromWorker>): void {
-    if (data.kind === 'messages') {
-      for (const publication of data.messages) queue.push({ publication });
-      return;
+  function onWorker(data: FromWorker): void {
+    switch (data.kind) {
+      case 'messages':
+        for (const publication of data.messages) queue.push({ publication });
+        return;
+      case 'publish failed':
+        return controls.onDenied(data.reason);
+      case 'joined':
+        return setUser(data.username);
+      case 'access':
+        return controls.setReadOnly(!data.mayControl);
+      case 'no login':
+        get('login').hidden = false;
+        return;
+      default:
+        onConnection(data);
     }
-    if (data.kind === 'publish failed') {
-      controls.onDenied(data.reason);
-      get('relogin').hidden = false;
-      return;
-    }
+  }
+
+  function onConnection(data: Extract<FromWorker, { kind: 'online' | 'offline' }>): void {
     canControl = data.kind === 'online';
     if (stream && !(data.kind === 'offline' && data.denied)) return;
     online = canControl;
@@ -246,9 +264,10 @@ function start(config: Config): void {
       everOnline = true;
       delete banner.dataset['reason'];
       get('login').hidden = true;
-      get('relogin').hidden = !loggedIn;
+      get('relogin').hidden = get('logout').hidden = !loggedIn;
       return;
     }
+    if (data.denied) saveLogin(null);
     if (everOnline && banner.dataset['reason'] !== data.reason) site.log.add('offline', `Connection to the broker lost: ${data.reason}`);
     banner.dataset['reason'] = data.reason;
     const then = data.denied ? 'Log in below.' : 'The page shows the last data received. Reconnecting…';
@@ -310,8 +329,11 @@ function start(config: Config): void {
   setInterval(() => {
     if (document.hidden) processQueue(HIDDEN_BUDGET_MS);
   }, 250);
-  if (config.access === 'login') get('login').hidden = false;
-  else if (!stream) connect(null);
+  if (config.access === 'login') {
+    const saved = savedLogin();
+    if (saved) connect(saved);
+    else connection()({ kind: 'join' });
+  } else if (!stream) connect(null);
 }
 
 function random(): string {

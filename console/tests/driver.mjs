@@ -11,9 +11,10 @@ const requested = [];
 const faults = [];
 
 const commands = {
-  async open({ url, width = 1440, height = 1000, scheme = 'light', keep = false }) {
-    if (page && !keep) await page.context().close();
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+  /** Open a page: in a new window, beside the others with `keep`, or with `tab` as another tab of the same browser. */
+  async open({ url, width = 1440, height = 1000, scheme = 'light', keep = false, tab = false }) {
+    if (page && !keep && !tab) await page.context().close();
+    const context = tab ? page.context() : await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     page = await context.newPage();
     page.setDefaultTimeout(20_000);
     page.on('request', (request) => requested.push(request.url()));

@@ -76,8 +76,9 @@ def test_a_viewer_watches_and_an_operator_controls(town: Town, browser: Browser)
         browser.wait("/rejects this name or password/.test(document.querySelector('#banner').textContent)")
         log_in(browser, "viewer", town.password("viewer"))
         browser.wait(LIVE)
-        browser.do("click", selector="#pause")
-        browser.wait("/The broker denied it/.test(document.querySelector('#answer').textContent)")
+        browser.wait("!document.querySelector('#read-only').hidden")  # without a control having been tried
+        assert browser.do("eval", code="document.querySelector('#run-controls').disabled") is True
+        assert browser.do("eval", code="document.querySelector('#mode').value") == "scaled"
         assert not running.now.paused
         browser.do("click", selector="#relogin")
         log_in(browser, "operator", town.password("operator"))
@@ -92,9 +93,26 @@ def test_a_viewer_watches_and_an_operator_controls(town: Town, browser: Browser)
         assert "viewer" not in {sender for _, sender in controls}  # the broker delivered none of the viewer's
         assert browser.do("faults") == []
 
+        browser.do("reload")  # the login lasts
+        browser.wait("/You are operator/.test(document.querySelector('#traffic').textContent)")
+        browser.wait(f"{LIVE} && !document.querySelector('#run-controls').disabled")
+        browser.do("open", url=server.url, tab=True)  # a second tab shares the connection, and needs no login
+        browser.wait("/You are operator/.test(document.querySelector('#traffic').textContent)")
+        browser.wait(f"{LIVE} && document.querySelector('#now-devices').textContent === '22 of 22'")
+        browser.do("click", selector="#pause")
+        wait_until(lambda: running.now.paused)
+        browser.do("click", selector="#pause")
+        wait_until(lambda: not running.now.paused)
+        browser.do("click", selector="#logout")
+        browser.wait("!document.querySelector('#login').hidden")
+        browser.do("reload")
+        browser.wait("!document.querySelector('#login').hidden")  # and stays logged out
+
+        log_in(browser, "operator", town.password("operator"))
+        browser.wait(LIVE)
         browser.do(
             "open", url=server.url, keep=True
-        )  # a second page under the same name: they disconnect each other
+        )  # another browser, same name: they disconnect each other
         log_in(browser, "operator", town.password("operator"))
         browser.wait("/logged in under the same name/.test(document.querySelector('#banner').textContent)")
 

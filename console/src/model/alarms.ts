@@ -1,10 +1,11 @@
-// What an operator must know: devices offline, energy not served, stranded vehicles, suspended devices.
+// What an operator must know: devices offline, energy not served, stranded vehicles, suspended devices,
+// and at the end of a run breaches that the auditor has found.
 
 import { isShort } from './devices';
 import type { Site } from './site';
 import type { Drill } from './status';
 
-export type AlarmKind = 'offline' | 'unserved' | 'stranded' | 'suspended';
+export type AlarmKind = 'offline' | 'unserved' | 'stranded' | 'suspended' | 'breach';
 export interface Alarm {
   kind: AlarmKind;
   /** What is wrong, for the banner and the notification. */
@@ -15,7 +16,7 @@ export interface Alarm {
 /** What must last this long before it is an alarm, in ms: a device that reconnects at once is none. */
 const LASTS_MS = 2_000;
 const NAMED = 4;
-const WORDS: Readonly<Record<AlarmKind, (count: string) => string>> = {
+const WORDS: Readonly<Record<Exclude<AlarmKind, 'breach'>, (count: string) => string>> = {
   offline: (count) => `${count} offline`,
   unserved: (count) => `${count} without all the energy wanted`,
   stranded: (count) => `${count} stranded`,
@@ -46,18 +47,27 @@ export class Alarms {
       if (named.length) lasting.push({ kind, text: describe(kind, named), devices: named });
     }
     this.since = since;
+    const breach = this.breach();
+    if (breach) lasting.unshift(breach);
     this.active = lasting;
     const subjects = (alarm: Alarm): string[] =>
-      alarm.kind === 'unserved' ? ['unserved'] : alarm.devices.map((device) => `${alarm.kind} ${device}`);
+      alarm.devices.length === 0 || alarm.kind === 'unserved' ? [alarm.kind] : alarm.devices.map((device) => `${alarm.kind} ${device}`);
     const raised = lasting.filter((alarm) => subjects(alarm).some((subject) => !this.announced.has(subject)));
     this.announced = new Set(lasting.flatMap(subjects));
     return raised;
   }
 
-  private find(nowMs: number, drill: Drill): Map<AlarmKind, string[]> {
-    const found = new Map<AlarmKind, string[]>([['offline', []], ['unserved', []], ['stranded', []], ['suspended', []]]);
-    const { run, devices } = this.site;
-    if (run.finished || !run.clockOnline || !run.liveTickSeen) return new Map();
+  /** What the auditor found, once the run is over; the page's line about the end shows it, too. */
+  private breach(): Alarm | null {
+    const run = this.site.runState;
+    if (!run || run.good || !['finished', 'stopped'].includes(run.state)) return null;
+    return { kind: 'breach', text: run.result ?? 'The run has ended with breaches', devices: [] };
+  }
+
+  private find(nowMs: number, drill: Drill): Map<Exclude<AlarmKind, 'breach'>, string[]> {
+    const found = new Map<Exclude<AlarmKind, 'breach'>, string[]>([['offline', []], ['unserved', []], ['stranded', []], ['suspended', []]]);
+    const { run, devices, viewing } = this.site;
+    if (!viewing.live || run.finished || !run.clockOnline || !run.liveTickSeen) return new Map();
     for (const device of devices.all.values()) {
       if (!device.online) {
         if (!drill.explainsOffline(nowMs)) found.get('offline')!.push(device.id);
@@ -71,7 +81,7 @@ export class Alarms {
   }
 }
 
-function describe(kind: AlarmKind, devices: readonly string[]): string {
+function describe(kind: Exclude<AlarmKind, 'breach'>, devices: readonly string[]): string {
   const noun = kind === 'unserved' ? 'consumer' : kind === 'stranded' ? 'vehicle' : 'device';
   const count = `${devices.length} ${noun}${devices.length === 1 ? '' : 's'}`;
   const named = devices.slice(0, NAMED).join(', ');

@@ -6,7 +6,7 @@ import type { Run } from './run';
 import type { Site } from './site';
 import { startOf } from './tick-totals';
 
-export type StatusState = 'off' | 'wait' | 'stale' | 'paused' | 'drill' | 'live';
+export type StatusState = 'off' | 'wait' | 'stale' | 'paused' | 'past' | 'drill' | 'live';
 export interface Status {
   state: StatusState;
   text: string;
@@ -45,12 +45,14 @@ export class Drill {
 export function statusOf(site: Site, online: boolean, drill: Drill, nowMs: number): Status {
   const { run } = site;
   const say = (state: StatusState, text: string): Status => ({ state, text, live: state === 'live' || state === 'drill' });
+  const isOver = run.finished || ['finished', 'stopped'].includes(site.runState?.state ?? '');
+  if (!site.viewing.live && run.tick) return say('past', site.viewing.replay ? 'Replay' : `Looking back at tick ${plain(run.tick.tick + 1)}`);
+  if (isOver) return say('paused', 'Run ended');
   if (!online) return say('off', 'Not connected');
   if (!run.tick) return say('wait', 'Connected, no tick yet');
   if (run.stale(nowMs)) {
     return say('stale', run.clockOnline ? `Outdated: no tick for ${duration(nowMs - run.tickAt)}` : 'Outdated: the clock is offline');
   }
-  if (run.finished) return say('paused', 'Run ended');
   if (run.tick.paused) return say('paused', 'Paused');
   if (!run.liveTickSeen) return say('wait', 'Connected, waiting for the next phase');
   const left = drill.secondsLeft(nowMs);

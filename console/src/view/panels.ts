@@ -13,15 +13,22 @@ export function put(id: string, text: string): void {
 
 let logged = 0;
 
+/** Begin again: the whole log has been replaced. */
+export function clearLog(): void {
+  logged = 0;
+  get('log').replaceChildren();
+  get('log-empty').hidden = false;
+}
+
 export function showLog({ entries }: EventLog): void {
   const newest = entries[0]?.id ?? 0;
   if (newest === logged) return;
-  get('log-empty').hidden = true;
+  get('log-empty').hidden = entries.length > 0;
   const holder = get('log');
   const fresh = entries.filter((entry) => entry.id > logged);
   logged = newest;
   const kept = new Set(entries.map((entry) => String(entry.id)));
-  for (const row of [...holder.children].slice(0, 8)) if (!kept.has((row as HTMLElement).dataset['id'] ?? '')) row.remove();
+  for (const row of [...holder.children]) if (!kept.has((row as HTMLElement).dataset['id'] ?? '')) row.remove();
   holder.prepend(
     ...fresh.map((entry) => {
       const row = document.createElement('li');

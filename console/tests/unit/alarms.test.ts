@@ -78,3 +78,20 @@ it('is calm after the end of the run', () => {
   test.receive('state/clock/clock', clockState({ status: 'finished' }));
   expect(at(14_000)).toEqual([[], []]);
 });
+
+it('announces what the auditor found at the end, and nothing of a run that was good', () => {
+  const end = { kind: 'run', state: 'finished', mode: 'live', title: '', first: 0, last: 9, ticks: 10, report: null, progress: null, files: [], again: false, reason: '', marks: [] } as const;
+  test.receive('state/clock/clock', clockState({ status: 'finished' }));
+  test.site.runState = { ...end, files: [], marks: [], result: 'Run finished – all checks hold', good: true };
+  expect(at(14_000)).toEqual([[], []]);
+  test.site.runState = { ...end, files: [], marks: [], result: 'Run finished – 2 checks are breached', good: false };
+  expect(at(15_000)[0]).toEqual(['Run finished – 2 checks are breached']);
+  expect(at(16_000)).toEqual([[], ['Run finished – 2 checks are breached']]);
+});
+
+it('raises nothing while somebody looks at the past', () => {
+  offline('c-1');
+  at(10_000);
+  test.site.viewing = { live: false, replay: false, tick: 3 };
+  expect(at(13_000)).toEqual([[], []]);
+});

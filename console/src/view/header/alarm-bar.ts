@@ -5,7 +5,7 @@ import { Notifier } from './notifier';
 
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 /** What to search for to find the devices of an alarm. */
-const SEARCH: Readonly<Record<AlarmKind, string>> = {
+const SEARCH: Readonly<Record<Exclude<AlarmKind, 'breach'>, string>> = {
   offline: 'offline',
   unserved: 'not served',
   stranded: 'stranded',
@@ -48,14 +48,16 @@ export class AlarmBar {
       ...alarms.map(({ kind, text }) => {
         const row = document.createElement('li');
         row.className = kind;
+        const words = document.createElement('span');
+        words.textContent = text;
+        row.append(words);
+        if (kind === 'breach') return row;
         const button = document.createElement('button');
         button.type = 'button';
         button.textContent = 'Show';
         button.setAttribute('aria-label', `Show the devices: ${text}`);
         button.addEventListener('click', () => this.search(SEARCH[kind]));
-        const words = document.createElement('span');
-        words.textContent = text;
-        row.append(words, button);
+        row.append(button);
         return row;
       }),
     );
