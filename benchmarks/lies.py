@@ -4,7 +4,7 @@
 
 For each lie, in one cell and in 2 x 2 cells, over many seeds: the energy of the honest relative to the same run
 without the lie, from 4 ticks after the first one; the greatest loss of an honest device; what the liar gained in 8
-ticks; and who was named, and when. A row that misses a target ends with what it misses.
+ticks, and by the end of the run; and who was named, and when. A row that misses a target ends with what it misses.
 
 A run without the lie is one in which the device is honest, and one in which it is silent: a liar that is suspended is
 as good as silent, and one that is not still competes with the others. The honest are compared with the run in which
@@ -89,6 +89,7 @@ class Result(NamedTuple):
     loss_eur: float
     loser: str
     gain_eur: float
+    gain_by_end_eur: float
     lied: bool
     named_after: int | None
     named_for: str
@@ -122,7 +123,10 @@ def compare(trial: Trial, lying: Outcome, honest: Outcome, absent: Outcome) -> R
     began = min(lying.lied.values(), default=None)
     named = [lying.named[each] for each in liars if each in lying.named]
     avoided = [lying.avoided[each] for each in liars if each in lying.avoided]
-    without = max(_money(each, liars) + _worth(each, liars) for each in (honest, absent))
+    gain, gain_by_end = (
+        _gain(lying, liars, ticks) - max(_gain(each, liars, ticks) for each in (honest, absent))
+        for ticks in (GAIN_AFTER, TICKS - FIRST_TICK)
+    )
     return Result(
         bought=max(
             _percent(lying.wealth.bought_wh, each.wealth.bought_wh, liars, served)
@@ -133,7 +137,8 @@ def compare(trial: Trial, lying: Outcome, honest: Outcome, absent: Outcome) -> R
         ),
         loss_eur=loss / NEUR_PER_EUR,
         loser=loser,
-        gain_eur=(_money(lying, liars) + _worth(lying, liars) - without) / NEUR_PER_EUR,
+        gain_eur=gain / NEUR_PER_EUR,
+        gain_by_end_eur=gain_by_end / NEUR_PER_EUR,
         lied=began is not None,
         named_after=min(named)[0] - began if named and began is not None else None,
         named_for=min(named)[1] if named else "",
@@ -146,19 +151,24 @@ def _wealth(outcome: Outcome, device: str) -> int:
     return outcome.wealth.change_neur(device, FIRST_TICK - 1, TICKS - 1)
 
 
-def _money(outcome: Outcome, liars: Iterable[str]) -> int:
-    """Return the liars' money of GAIN_AFTER ticks: what the others' accounts say that they lost."""
+def _gain(outcome: Outcome, liars: Iterable[str], ticks: int) -> int:
+    """Return what the liars have gained in so many ticks from the first lie on, money and energy, nEUR."""
+    return _money(outcome, liars, ticks) + _worth(outcome, liars, ticks)
+
+
+def _money(outcome: Outcome, liars: Iterable[str], ticks: int) -> int:
+    """Return the liars' money: what the others' accounts say that they lost."""
     others = [
         sum(balance for device, balance in outcome.wealth.balance_neur[at].items() if device not in liars)
-        for at in (FIRST_TICK - 1, FIRST_TICK - 1 + GAIN_AFTER)
+        for at in (FIRST_TICK - 1, FIRST_TICK - 1 + ticks)
     ]
     return others[0] - others[1]
 
 
-def _worth(outcome: Outcome, liars: Iterable[str]) -> int:
+def _worth(outcome: Outcome, liars: Iterable[str], ticks: int) -> int:
     wealth, before = outcome.wealth, FIRST_TICK - 1
     return sum(
-        wealth.worth_neur(device, before + GAIN_AFTER) - wealth.worth_neur(device, before) for device in liars
+        wealth.worth_neur(device, before + ticks) - wealth.worth_neur(device, before) for device in liars
     )
 
 
@@ -196,6 +206,7 @@ class Row(NamedTuple):
             f"{loss.loss_eur:.4g} ({loss.loser})",
             f"{_mean(each.gain_eur for each in results):.4g}",
             f"{max(each.gain_eur for each in results):.4g}",
+            f"{_mean(each.gain_by_end_eur for each in results):.4g}",
             self._named(),
             self._avoided(),
             sum(len(each.accused) for each in results),
@@ -247,6 +258,7 @@ COLUMNS: Final = (
     "greatest loss EUR",
     "gain EUR",
     "most gain EUR",
+    "gain by the end EUR",
     "named",
     "avoided",
     "accused",

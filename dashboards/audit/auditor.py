@@ -214,7 +214,7 @@ class Auditor:
     def _judge_market(self, tick: Tick) -> None:
         """Judge what of the market is complete when a phase begins."""
         if tick.phase is Phase.BID:
-            self._accuser.begin_tick(tick.tick)
+            self._accuser.begin_tick(tick.tick, tick.simulated_ms)
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._judge(done)
         elif tick.phase is Phase.TRADE:  # by then what was delayed within an instant has arrived

@@ -6,6 +6,7 @@ from math import asin, cos, radians, sin, sqrt
 from typing import Final
 
 from gridfleet.broker.protocol.messages import (
+    NO_SHOW,
     Bill,
     Call,
     Close,
@@ -82,7 +83,8 @@ class _Reservation:
             return
         self.drawn_wh = max(self.drawn_wh, message.drawn_wh)
         if isinstance(message, Release):
-            self.released_ms, self.outcome = message.simulated_ms, message.outcome
+            self.released_ms = message.simulated_ms
+            self.outcome = "expired" if message.outcome == NO_SHOW else message.outcome
             self.ended_tick = tick
         elif message.arrived and self.arrived_ms is None:
             self.arrived_ms = message.simulated_ms

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.protocol.messages import (
     MAX_AVOIDED,
+    NO_SHOW,
     OUT_OF_SERVICE,
     Accept,
     Bill,
@@ -38,6 +39,8 @@ ARRIVAL_MARGIN_MS: Final = MS_PER_HOUR
 """A vehicle may be so much later than the slowest drive."""
 ROUTE_FACTOR: Final = 1.1
 """The way may be longer than the distance by this factor."""
+_ANSWERS_TO_FEES: Final = (NO_SHOW, "cancelled")
+"""A vehicle pays a fee, or denies that it owes one; neither is answered."""
 EMPTY_PRICE_UEUR: Final = 1_000_000
 """A charger bids 1 EUR/kWh less its state of charge (0 to 1)."""
 
@@ -59,6 +62,7 @@ class Charger(Buyer):
         "_max_wh_per_tick",
         "_package_wh",
         "_reputation",
+        "_waits_for_fees",
         "buying",
         "out_of_service",
         "reservation_book",
@@ -83,11 +87,13 @@ class Charger(Buyer):
         neighbours: Sequence[str] = (),
         label: str = "",
         connector: Connector | None = None,
+        no_show_fee_neur: int = 0,
     ) -> None:
         """`max_wh_per_tick` is what it buys at most in a tick, `floor_ueur_per_kwh` its lowest bid.
 
         `neighbours` are the cells in which a vehicle that it serves may accept other offers.
         `connector` is its plug on real or mocked pins; without one, the vehicles report what is delivered.
+        `no_show_fee_neur` is what a vehicle owes that keeps a lease and does not come.
         """
         super().__init__(agent_id, cell, latitude, longitude, label)
         self.buying = BuyingSide(self, reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh)
@@ -100,7 +106,10 @@ class Charger(Buyer):
         self._cells = (cell, *neighbours)
         self._reputation = Reputation()
         """Of vehicles: whether they come when they have reserved."""
-        self.reservation_book = ReservationBook(ports, metered=connector is not None)
+        self._waits_for_fees = False
+        self.reservation_book = ReservationBook(
+            ports, metered=connector is not None, no_show_fee_neur=no_show_fee_neur
+        )
         self.out_of_service = False
         self._begin_account()
 
@@ -119,20 +128,37 @@ class Charger(Buyer):
         """Forget the ticks and reservations of an earlier run of the clock."""
         super().on_new_run()
         self._reputation.clear()
+        book = self.reservation_book
+        self._waits_for_fees = False
         self.reservation_book = ReservationBook(
-            self.reservation_book.ports, metered=self.reservation_book.metered
+            book.ports, metered=book.metered, no_show_fee_neur=book.fees.amount_neur
         )
 
     def _begin_account(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
 
     def on_bid_phase(self, now_ms: int) -> Out:
-        """Note whether it is in service in this tick; then publish its bid."""
+        """Note whether it is in service in this tick; publish its bid, and bills for vehicles that did not come."""
         chargers_out = self.tick_message.settings.chargers_out
         self.out_of_service = bool(chargers_out) and parse_chargers_out(chargers_out).includes(
             self.id, self.cell
         )
-        return super().on_bid_phase(now_ms)
+        out = super().on_bid_phase(now_ms)
+        bills = self.reservation_book.fees.bills(now_ms)
+        if not bills:
+            return out
+        for _, bill, first in bills:
+            if first:
+                self._earn(bill.no_show_fee_neur)
+        self._waits_for_fees = True
+        self.wait(now_ms, self._stop_waiting_for_fees)
+        return [*out, *((vehicle, bill) for vehicle, bill, _ in bills)]
+
+    def _stop_waiting_for_fees(self, _now_ms: int) -> Out:
+        """Continue without an answer; the bill is repeated in the next tick."""
+        self._waits_for_fees = False
+        self.stop_waiting()
+        return NOTHING
 
     # --- buying ------------------------------------------------------------------------------------------
 
@@ -260,8 +286,13 @@ class Charger(Buyer):
             answer = Decline(beat.call, "offline")  # the vehicle leaves, and is billed for its release
         return [(sender, answer)]
 
-    def on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
-        """End a lease, and send the bill."""
+    def on_release(self, _scope: str, sender: str, release: Release, now_ms: int) -> Out:
+        """End a lease, and send the bill; take the answer to the bill of a fee."""
+        fees = self.reservation_book.fees
+        if release.outcome in _ANSWERS_TO_FEES and fees.note_answer(sender, release.call):
+            if self._waits_for_fees and not fees.unanswered:
+                return self._stop_waiting_for_fees(now_ms)
+            return NOTHING
         if self._connector is not None:
             drawn_wh = self._connector.delivered_wh(sender, release.call)
             release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
@@ -276,8 +307,12 @@ class Charger(Buyer):
         self._delivered_wh += delivery.delivered_wh
         self._discharge_loss_wh += delivery.taken_wh - delivery.delivered_wh
         self.stored_wh -= delivery.taken_wh
-        self._earned_neur += delivery.earned_neur
-        self.balance_neur += delivery.earned_neur
+        self._earn(delivery.earned_neur)
+
+    def _earn(self, amount_neur: int) -> None:
+        """Book what a vehicle owes from now on."""
+        self._earned_neur += amount_neur
+        self.balance_neur += amount_neur
 
     def _status(self) -> str:
         if self.out_of_service:

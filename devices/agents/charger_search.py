@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from gridfleet.broker.protocol.messages import Call, Close, Decline, Lease, Offer, Presence, Release, Tick
-from gridfleet.broker.protocol.units import MS_PER_HOUR, MS_PER_MINUTE
+from gridfleet.broker.protocol.units import MS_PER_HOUR, MS_PER_MINUTE, NEUR_PER_EUR
 from gridfleet.devices.agents.base import NOTHING, Action, AgentError, Out
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import LOW_CHARGE, Trip
@@ -45,6 +45,8 @@ DEADLINE_NEAR_MS: Final = 5 * MS_PER_HOUR
 """How long before its daily deadline a vehicle with less than DEADLINE_CHARGE looks for a charger."""
 WAY_MARGIN_WH: Final = 1_000
 """Charger and vehicle may differ by so much in the energy of the way: a birth message may have rounded the place."""
+FEE_LIMIT_NEUR: Final = 10 * NEUR_PER_EUR
+"""The highest fee for not coming that a vehicle accepts by default."""
 MIN_CALL_WH: Final = 1_000
 """A vehicle that needs less energy makes no call."""
 
@@ -76,8 +78,8 @@ class SearchOwner(Protocol):
         """Return an error that names the vehicle and the tick."""
         ...
 
-    def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
-        """Act on a confirmed reservation."""
+    def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int, fee_neur: int = 0) -> None:
+        """Act on a confirmed reservation; `fee_neur` is the fee for not coming that its offer stated."""
 
 
 class ChargerSearch:
@@ -85,6 +87,7 @@ class ChargerSearch:
 
     __slots__ = (
         "_failures",
+        "_fee_limit_neur",
         "_limit",
         "_nearest_from",
         "_nearest_km",
@@ -113,10 +116,12 @@ class ChargerSearch:
         weights: Weights,
         limit_ueur_per_kwh: int,
         charge_by_ms: int,
+        fee_limit_neur: int = FEE_LIMIT_NEUR,
     ) -> None:
         """`cells` are the own cell and its neighbours, `rosters` the chargers of each.
 
-        `limit_ueur_per_kwh` is the highest price it pays; it wants to be charged by `charge_by_ms`.
+        `limit_ueur_per_kwh` is the highest price that it accepts, `fee_limit_neur` the highest fee for not coming; it
+        wants to be charged by `charge_by_ms`.
         """
         self._vehicle = vehicle
         self._trip = trip
@@ -126,6 +131,7 @@ class ChargerSearch:
         self._rng = rng
         self._weights = weights
         self._limit = limit_ueur_per_kwh
+        self._fee_limit_neur = fee_limit_neur
         self.charge_by_ms = charge_by_ms
         self.negotiation: Negotiation | None = None
         self._serial = 0
@@ -244,7 +250,7 @@ class ChargerSearch:
                 distance * ROUTE_FACTOR, trip.stored_wh, model.capacity_wh, model.consumption_wh_per_km
             )
 
-        offered = negotiation.candidates(self._distance_km, driving_energy_wh)
+        offered = negotiation.candidates(self._distance_km, driving_energy_wh, self._fee_limit_neur)
         candidates = [each for each in offered if self._reputation.trusts(each.charger, vehicle.tick)]
         negotiation.ranked = self._rank(candidates)
         return self._try_next(now_ms)
@@ -311,7 +317,7 @@ class ChargerSearch:
             return [*self._try_next(now_ms), cancel]
         self._failures = 0
         out = self._end(negotiation)
-        vehicle.on_reserved(sender, lease, at, now_ms)
+        vehicle.on_reserved(sender, lease, at, now_ms, negotiation.offers[sender].no_show_fee_neur)
         return out
 
     def _give_up(self, negotiation: Negotiation) -> Out:

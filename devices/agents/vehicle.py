@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import MS_PER_DAY, TICK_MS
 from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out, mean_power_w
-from gridfleet.devices.agents.charger_search import ChargerSearch
+from gridfleet.devices.agents.charger_search import FEE_LIMIT_NEUR, ChargerSearch
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
 from gridfleet.devices.agents.vehicle_reservation import VehicleReservation
@@ -62,12 +62,14 @@ class Vehicle(Agent):
         weights: Weights,
         limit_ueur_per_kwh: int,
         charge_by_ms: int,
+        fee_limit_neur: int = FEE_LIMIT_NEUR,
         label: str = "",
     ) -> None:
         """`area` holds its destinations: (south, north, west, east) in degrees.
 
         `cells` are the own cell and its neighbours, `rosters` the chargers of each. `limit_ueur_per_kwh` is the
-        highest price it pays; it wants to be charged by `charge_by_ms`, and at that time every day.
+        highest price it pays, `fee_limit_neur` the highest fee for not coming that it accepts; it wants to be charged
+        by `charge_by_ms`, and at that time every day.
         """
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._area = area
@@ -83,6 +85,7 @@ class Vehicle(Agent):
             rng=rng.derived("ranking"),
             weights=weights,
             limit_ueur_per_kwh=limit_ueur_per_kwh,
+            fee_limit_neur=fee_limit_neur,
             charge_by_ms=charge_by_ms,
         )
         self.reservation = VehicleReservation(self, self.trip, self.search, self._reputation)
@@ -122,9 +125,9 @@ class Vehicle(Agent):
         """Give up the reservation."""
         return self.reservation.leave(now_ms)
 
-    def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
+    def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int, fee_neur: int = 0) -> None:
         """Drive to the charger that has confirmed a lease."""
-        self.reservation.begin(charger, lease, at, now_ms)
+        self.reservation.begin(charger, lease, at, now_ms, fee_neur)
 
     # --- messages: each goes to the part that it is about -------------------------------------------------
 

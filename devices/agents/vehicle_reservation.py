@@ -6,7 +6,16 @@ once a tick, for a day.
 
 from typing import Final, Protocol
 
-from gridfleet.broker.protocol.messages import Bill, Decline, Heartbeat, Lease, Message, Presence, Release
+from gridfleet.broker.protocol.messages import (
+    NO_SHOW,
+    Bill,
+    Decline,
+    Heartbeat,
+    Lease,
+    Message,
+    Presence,
+    Release,
+)
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Action, Out
 from gridfleet.devices.agents.charger_search import TARGET_CHARGE, ChargerSearch
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
@@ -16,6 +25,8 @@ from gridfleet.devices.trust.trust import Trust
 
 MAX_BILL_REQUESTS: Final = 96
 """How often a vehicle requests a missing bill, once a tick."""
+MAX_PAID_FEES: Final = 8
+"""Of so many fees a vehicle remembers that it has paid them: their bills may be repeated."""
 MAX_SILENT_TICKS: Final = 2
 """After this many ticks without an answer a vehicle leaves the charger."""
 
@@ -49,6 +60,7 @@ class VehicleReservation:
     """The current charging session, former ones without a bill, and the account of the tick."""
 
     __slots__ = (
+        "_paid_fees",
         "_reputation",
         "_search",
         "_trip",
@@ -68,6 +80,8 @@ class VehicleReservation:
         self._search = search
         self._reputation = reputation
         self._unbilled: tuple[ChargingSession, ...] = ()
+        self._paid_fees: tuple[tuple[str, int], ...] = ()
+        """Charger and call of the latest fees."""
         self.session: ChargingSession | None = None
         self.begin_account()
 
@@ -78,6 +92,7 @@ class VehicleReservation:
     def on_new_run(self) -> None:
         """Forget the reservations of an earlier run."""
         self._unbilled = ()
+        self._paid_fees = ()
         self.session = None
 
     def is_with(self, charger: str, call: int) -> bool:
@@ -90,10 +105,16 @@ class VehicleReservation:
 
     # --- at the charger -----------------------------------------------------------------------------------
 
-    def begin(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
-        """Drive to a charger that has confirmed a lease."""
+    def begin(self, charger: str, lease: Lease, at: Presence, now_ms: int, fee_neur: int = 0) -> None:
+        """Drive to a charger that has confirmed a lease; `fee_neur` is owed if the vehicle does not come."""
         self.session = ChargingSession(
-            charger, lease.call, lease.energy_wh, lease.price_ueur_per_kwh, metered=lease.metered
+            charger,
+            lease.call,
+            lease.energy_wh,
+            lease.price_ueur_per_kwh,
+            fee_neur,
+            lease.until_ms,
+            metered=lease.metered,
         )
         self._trip.head_for((at.latitude, at.longitude), now_ms, self._plug_in)
 
@@ -180,6 +201,7 @@ class VehicleReservation:
         if session is None:
             return NOTHING
         session.misses = 0
+        session.lease_end_ms = max(session.lease_end_ms, lease.until_ms)
         if lease.metered and not self._believes(session, lease.drawn_wh, now_ms):
             return self.on_broken_promise(now_ms)
         if lease.metered:
@@ -197,6 +219,8 @@ class VehicleReservation:
 
     def on_bill(self, sender: str, bill: Bill, now_ms: int) -> Out:
         """Pay the bill of the current session, which ends it, or of an earlier one."""
+        if bill.no_show_fee_neur:
+            return self._on_fee(sender, bill, now_ms)
         session = self.session
         if session is not None and session.is_with(sender, bill.call):
             if session.metered and self._believes(session, bill.energy_wh, now_ms):
@@ -210,11 +234,44 @@ class VehicleReservation:
         left = next((left for left in self._unbilled if left.is_with(sender, bill.call)), None)
         if left is None:
             return self._vehicle.refuse("late")
-        self._unbilled = tuple(other for other in self._unbilled if other is not left)
+        self._forget(left)
         if left.metered and self._believes(left, bill.energy_wh, left.left_ms):
             self._store(left.adopt_reading(bill.energy_wh))
         self._pay(left, bill.energy_wh)
         return NOTHING
+
+    def _on_fee(self, charger: str, bill: Bill, now_ms: int) -> Out:
+        """Pay a fee that is owed, and acknowledge it; a repeated bill is acknowledged again. Deny any other."""
+        key = charger, bill.call
+        if key in self._paid_fees:
+            return ((charger, Release(bill.call, now_ms, 0, NO_SHOW)),)
+        session = next((left for left in self._unbilled if left.is_with(*key)), None)
+        if self.session is not None and self.session.is_with(*key):
+            session = self.session
+            self.leave(now_ms)
+        if session is None or not session.owes_fee(bill.no_show_fee_neur, now_ms):
+            return self._deny_fee(charger, bill.call, session, now_ms)
+        self._forget(session)
+        self._paid_fees = (*self._paid_fees, key)[-MAX_PAID_FEES:]
+        self.paid_neur += bill.no_show_fee_neur
+        self._vehicle.balance_neur -= bill.no_show_fee_neur
+        return ((charger, Release(bill.call, now_ms, 0, NO_SHOW)),)
+
+    def _deny_fee(self, charger: str, call: int, session: ChargingSession | None, now_ms: int) -> Out:
+        """Answer the bill of a fee that is not owed; what was drawn is reported once more, and billed."""
+        self._vehicle.refuse("fee")
+        drawn = session is not None and session.reported_wh > 0
+        if session is not None and not session.denied_fee:
+            self._reputation.note(charger, self._vehicle.tick, kept=False)
+            if drawn:
+                session.denied_fee = True
+                return ((charger, Release(call, now_ms, session.reported_wh, "interrupted")),)
+            self._forget(session)
+        return NOTHING if drawn else ((charger, Release(call, now_ms, 0, "cancelled")),)
+
+    def _forget(self, session: ChargingSession) -> None:
+        """Request no bill of a former session."""
+        self._unbilled = tuple(left for left in self._unbilled if left is not session)
 
     def _pay(self, session: ChargingSession, energy_wh: int) -> None:
         """Pay for the energy that both sides agree on, at the agreed price."""

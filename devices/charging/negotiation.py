@@ -48,9 +48,12 @@ class Negotiation:
         return not self.pending
 
     def candidates(
-        self, distance_km: Callable[[str], float], driving_energy_wh: Callable[[float], float | None]
+        self,
+        distance_km: Callable[[str], float],
+        driving_energy_wh: Callable[[float], float | None],
+        fee_limit_neur: int,
     ) -> list[Candidate]:
-        """Return the offers worth ranking: within the price limit, within reach, and with a gain for the battery.
+        """Return the offers worth ranking: within the limits of price and fee, in reach, with a gain for the battery.
 
         `distance_km` gives the distance to a charger, `driving_energy_wh` the energy for a distance, or None.
         """
@@ -59,6 +62,8 @@ class Negotiation:
             charger_km = distance_km(charger)
             way_wh = driving_energy_wh(charger_km)
             if way_wh is None or offer.price_ueur_per_kwh > self.call.limit_ueur_per_kwh:
+                continue
+            if offer.no_show_fee_neur > fee_limit_neur:
                 continue
             if stored_from(offer.energy_wh) - way_wh < MIN_GAIN_WH:
                 continue

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from gridfleet.broker.protocol.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
 from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.charging.no_show_fees import NoShowFees
 from gridfleet.devices.physics.battery import deliverable, taken_for
 
 K = TypeVar("K")
@@ -43,6 +44,8 @@ class Reservation:
     until_ms: int
     leased: bool = False
     drawn_wh: int = 0
+    kept: bool = False
+    """Whether the vehicle has sent a heartbeat: then it knows of the lease."""
     arrived: bool = False
     arrive_by_ms: int = FAR_FUTURE_MS
     """When the slowest vehicle is there; then it is not on its way any more."""
@@ -69,12 +72,26 @@ NO_DELIVERY: Final = Delivery(0, 0, 0)
 class ReservationBook:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("_bills", "_elsewhere", "_expired", "_no_shows", "metered", "ports", "reservations")
+    __slots__ = (
+        "_bills",
+        "_elsewhere",
+        "_expired",
+        "_no_shows",
+        "fees",
+        "metered",
+        "ports",
+        "reservations",
+    )
 
-    def __init__(self, ports: int, *, metered: bool = False) -> None:
-        """`metered` says whether readings come from the charger's own meter or from the vehicles."""
+    def __init__(self, ports: int, *, metered: bool = False, no_show_fee_neur: int = 0) -> None:
+        """`metered` says whether readings come from the charger's own meter or from the vehicles.
+
+        `no_show_fee_neur` is what its offers ask of a vehicle that does not come.
+        """
         self.ports = ports
         self.metered = metered
+        self.fees = NoShowFees(no_show_fee_neur)
+        """Of vehicles that have kept a lease by heartbeats and have not come."""
         self._bills: dict[tuple[str, int], Bill] = {}
         self._expired: dict[tuple[str, int], Reservation] = {}
         self._elsewhere: dict[str, Acceptance] = {}
@@ -121,7 +138,7 @@ class ReservationBook:
         self.reservations[vehicle] = Reservation(
             call.call, energy_wh, price_ueur_per_kwh, until_ms, arrive_by_ms=arrive_by_ms
         )
-        return Offer(call.call, energy_wh, price_ueur_per_kwh, until_ms)
+        return Offer(call.call, energy_wh, price_ueur_per_kwh, until_ms, self.fees.amount_neur)
 
     def accept(self, vehicle: str, accept: Accept, now_ms: int) -> Lease | Decline:
         """Turn the hold into a lease; a repeated acceptance gets the same lease."""
@@ -139,7 +156,7 @@ class ReservationBook:
     def end_for_other(self, vehicle: str, accept: Accept) -> None:
         """End the lease of a vehicle that has since accepted the offer of another charger: it has one at a time.
 
-        What it has drawn here is still billed.
+        What it has drawn here is still billed; if it has not come, it owes the fee unless it reports in time.
         """
         accepted = _acceptance(accept)
         if self._elsewhere.get(vehicle, ()) < accepted:
@@ -149,6 +166,7 @@ class ReservationBook:
         if reservation is not None and reservation.leased and reservation.accepted <= accepted:
             del self.reservations[vehicle]
             _remember(self._expired, (vehicle, reservation.call), reservation)
+            self._note_fee(vehicle, reservation)
 
     def close(self, vehicle: str, call: int) -> None:
         """End the hold for a call; a lease stays."""
@@ -162,6 +180,7 @@ class ReservationBook:
         if reservation is None or not reservation.leased:
             return Decline(beat.call, "unknown"), NO_DELIVERY
         delivery = _meter(reservation, beat.drawn_wh)
+        reservation.kept = True
         reservation.arrived |= beat.arrived
         if not reservation.arrived and now_ms > reservation.arrive_by_ms:
             del self.reservations[vehicle]
@@ -172,11 +191,18 @@ class ReservationBook:
     def release(self, vehicle: str, release: Release, stored_wh: int) -> tuple[Bill | Decline, Delivery]:
         """End the lease, also one that has expired; return the bill and what was delivered since the last heartbeat.
 
-        A repeated release gets the same bill. For an expired lease no more is billed than the battery has to spare.
+        A repeated release gets the same bill. For an expired lease no more is billed than the battery has to spare. Who
+        did not come and reports that before the fee is billed owes none.
         """
         key = vehicle, release.call
         reservation = self._find(*key)
         drawn_wh = release.drawn_wh
+        waived_neur = 0
+        if reservation is None and (fee_bill := self.fees.billed(*key)) is not None:
+            if not drawn_wh or key not in self._expired:
+                return fee_bill, NO_DELIVERY
+            waived_neur = fee_bill.no_show_fee_neur  # it did come, and nothing of that was received
+        self.fees.cancel(*key)
         if reservation is not None:
             del self.reservations[vehicle]
         elif key in self._expired:
@@ -192,7 +218,7 @@ class ReservationBook:
             cost_neur(reservation.drawn_wh, reservation.price_ueur_per_kwh),
         )
         _remember(self._bills, key, bill)
-        return bill, delivery
+        return bill, delivery._replace(earned_neur=delivery.earned_neur - waived_neur)
 
     def expire(self, now_ms: int) -> list[str]:
         """End every hold and lease whose time is over; return their vehicles, sorted."""
@@ -210,6 +236,11 @@ class ReservationBook:
         _remember(self._expired, (vehicle, reservation.call), reservation)
         if not reservation.arrived:
             self._no_shows.append(vehicle)
+        self._note_fee(vehicle, reservation)
+
+    def _note_fee(self, vehicle: str, reservation: Reservation) -> None:
+        if reservation.kept and not reservation.arrived and not reservation.drawn_wh:
+            self.fees.note_no_show(vehicle, reservation.call, reservation.until_ms)
 
     def drop_holds(self) -> None:
         """End every hold that is not a lease."""

@@ -27,6 +27,10 @@ class ChargingSession:
     call: int
     energy_wh: int
     price_ueur_per_kwh: int
+    no_show_fee_neur: int = 0
+    """The fee that the offer states."""
+    lease_end_ms: int = 0
+    """Until when the charger keeps port and energy, by the last lease that was received."""
     plugged_ms: int | None = None
     stored_wh: int = 0
     """Energy in the battery when it was plugged in."""
@@ -42,6 +46,8 @@ class ChargingSession:
     """Ticks in a row without an answer; after the vehicle has left, requests for the bill."""
     attempts: int = 0
     """How often the present report was sent."""
+    denied_fee: bool = False
+    """Whether it has answered a bill of a fee that it does not owe."""
     left_ms: int = 0
     """When the vehicle left without a bill."""
 
@@ -92,6 +98,11 @@ class ChargingSession:
         reading_wh = min(max(energy_wh, self.reported_wh), self.energy_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+
+    def owes_fee(self, amount_neur: int, now_ms: int) -> bool:
+        """Whether a fee is owed: as the offer said, without having plugged in, after the lease's end."""
+        ended = now_ms + METER_MARGIN_S * MS_PER_S >= self.lease_end_ms
+        return 0 < amount_neur <= self.no_show_fee_neur and self.plugged_ms is None and ended
 
     def settle(self, energy_wh: int) -> int:
         """Settle the energy that both sides agree on, up to what was drawn; return what is due in nEUR."""

@@ -24,6 +24,8 @@ def spread_form(value: object) -> str:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[float, Field(ge=0, le=100)]
+Fee = Annotated[float, Field(ge=0, le=1000)]
+"""In EUR."""
 """EUR/kWh."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Latitude = Annotated[float, Field(ge=LATITUDE[0], le=LATITUDE[1])]

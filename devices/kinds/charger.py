@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from gridfleet.broker.protocol.messages import Limits, Role
-from gridfleet.broker.protocol.units import UEUR_PER_EUR, ueur, wh
+from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, ueur, wh
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import MarketTable, Share
+from gridfleet.devices.config.shared_tables import Fee, MarketTable, Share
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
@@ -23,6 +23,8 @@ class ChargerSettings(AgentSettings):
     """The most that it buys in a tick."""
     ports: Annotated[int, Field(ge=1, le=1000)] = 1
     """Vehicles that it serves at once; on pins one, that of the contactor."""
+    no_show_fee_eur: Fee = 5.0
+    """What a vehicle owes that keeps a reservation and neither comes nor cancels; 0 for none."""
 
 
 def limits(settings: ChargerSettings, _market: MarketTable) -> Limits:
@@ -54,6 +56,7 @@ def build(context: AgentContext[ChargerSettings]) -> Agent:
         neighbours=context.neighbours,
         label=context.label,
         connector=connector,
+        no_show_fee_neur=round(settings.no_show_fee_eur * NEUR_PER_EUR),
     )
 
 

@@ -6,10 +6,11 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from gridfleet.broker.protocol.messages import Limits, Role
-from gridfleet.broker.protocol.units import MS_PER_DAY, ueur
+from gridfleet.broker.protocol.units import MS_PER_DAY, NEUR_PER_EUR, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.config.shared_tables import (
+    Fee,
     Latitude,
     Longitude,
     MarketTable,
@@ -52,6 +53,8 @@ class VehicleSettings(AgentSettings):
     """State of charge at the start; of two limits each device draws its own."""
     price_limit_eur_per_kwh: Price = 1.01
     """The highest price that it pays; offers above it are not accepted."""
+    no_show_fee_limit_eur: Fee = 10.0
+    """The highest fee for not coming; offers with a higher one are not accepted."""
     weights: WeightsTable = WeightsTable()
     """For the ranking `weighted`."""
     south: Latitude | None = None
@@ -115,6 +118,7 @@ def build(context: AgentContext[VehicleSettings]) -> Agent:
         rng=context.random,
         weights=Weights(weights.distance, weights.price, weights.energy),
         limit_ueur_per_kwh=ueur(settings.price_limit_eur_per_kwh),
+        fee_limit_neur=round(settings.no_show_fee_limit_eur * NEUR_PER_EUR),
         charge_by_ms=context.start_ms + MS_PER_DAY,
         label=context.label or model.model,
     )

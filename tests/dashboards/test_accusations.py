@@ -31,7 +31,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.broker.protocol.units import TICK_MS, cost_neur
 from gridfleet.dashboards.audit.accusations.accuser import Accusation, Accuser
 from gridfleet.dashboards.audit.accusations.judge import Judge
 from gridfleet.dashboards.audit.findings import Tallies
@@ -105,7 +105,7 @@ class Site:
     def run(self, messages: Callable[[int], list[Said]] = honest, ticks: int = 1) -> "Site":
         for _ in range(ticks):
             self.tick += 1
-            self.accuser.begin_tick(self.tick)
+            self.accuser.begin_tick(self.tick, self.tick * TICK_MS)
             self.accuser.judge(self.tick, waited=True)
             for scope, sender, message in messages(self.tick):
                 self.accuser.receive(self.tick, scope, sender, message)
@@ -113,7 +113,7 @@ class Site:
 
     def accusations(self) -> list[Accusation]:
         self.tick += 1
-        self.accuser.begin_tick(self.tick)
+        self.accuser.begin_tick(self.tick, self.tick * TICK_MS)
         self.accuser.judge(self.tick, waited=True)
         return self.accuser.take()
 

@@ -26,7 +26,7 @@ from gridfleet.broker.protocol.messages import (
     State,
     Supply,
 )
-from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
+from gridfleet.broker.protocol.units import MS_PER_HOUR, NEUR_PER_EUR, TICK_MS
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
@@ -268,6 +268,16 @@ def changes_offers(lying: Log, _honest: Log) -> bool:
     )
 
 
+def bills_false_fees(lying: Log, honest: Log) -> bool:
+    bills = [each for each in lying.of("charger-1", Bill) if each.energy_wh]
+    fees = {each.no_show_fee_neur for each in lying.of("charger-1", Offer)}
+    return (
+        len(bills) > 0
+        and {each.no_show_fee_neur for each in bills} == fees == {5 * NEUR_PER_EUR}
+        and {each.no_show_fee_neur for each in honest.of("charger-1", Bill)} == {0}
+    )
+
+
 def hogs(lying: Log, _honest: Log) -> bool:
     calls, beats = lying.of("vehicle-1", Call), lying.of("vehicle-1", Heartbeat)
     return (
@@ -382,6 +392,7 @@ DOES: Final[dict[str, Callable[[Log, Log], bool]]] = {
     "pad-bill": pads,
     "zero-price": offers_for_nothing,
     "changing-offer": changes_offers,
+    "false-fee": bills_false_fees,
     "hog": hogs,
     "reserve-everywhere": reserves_everywhere,
     "no-show": never_arrives,

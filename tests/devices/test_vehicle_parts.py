@@ -83,7 +83,14 @@ class StandIn:
         self.events.append("stranded")
         return NOTHING
 
-    def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:  # noqa: ARG002
+    def on_reserved(
+        self,
+        charger: str,
+        lease: Lease,  # noqa: ARG002
+        at: Presence,  # noqa: ARG002
+        now_ms: int,  # noqa: ARG002
+        fee_neur: int = 0,  # noqa: ARG002
+    ) -> None:
         self.reserved.append(charger)
 
     # --- what a runtime does ----------------------------------------------------------------------------

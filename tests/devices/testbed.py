@@ -306,6 +306,7 @@ def charger(
     package_wh: int = 10_000,
     reactor_id: str | None = "reactor",
     connector: Connector | None = None,
+    no_show_fee_neur: int = 0,
 ) -> Charger:
     return Charger(
         name,
@@ -320,6 +321,7 @@ def charger(
         reactor=reactor_id,
         reactor_price_ueur_per_kwh=900_000,
         connector=connector,
+        no_show_fee_neur=no_show_fee_neur,
     )
 
 

@@ -30,6 +30,7 @@ from gridfleet.broker.protocol.messages.base import (
     TimeMs,
 )
 from gridfleet.broker.protocol.messages.charging import (
+    NO_SHOW,
     Accept,
     Bill,
     Call,
@@ -118,6 +119,7 @@ __all__ = [
     "MAX_SHORT_TEXT",
     "MAX_TICKS",
     "NO_LIMITS",
+    "NO_SHOW",
     "OUT_OF_SERVICE",
     "PHASES",
     "PHASE_INDEX",

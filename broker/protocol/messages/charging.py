@@ -1,6 +1,6 @@
 """Messages of charging reservations: the contract net between vehicles and chargers, from call to bill."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,10 @@ from gridfleet.broker.protocol.messages.base import (
     Serial,
     TimeMs,
 )
+
+FeeNeur = Annotated[int, Field(ge=0, le=10**12)]
+"""At most 1000 EUR."""
+NO_SHOW: Final = "no-show"
 
 
 @frozen
@@ -42,6 +46,8 @@ class Offer(Message):
     energy_wh: EnergyWh
     price_ueur_per_kwh: PriceUeur
     until_ms: TimeMs
+    no_show_fee_neur: FeeNeur = 0
+    """What a vehicle owes that accepts, keeps the lease by a heartbeat, and neither comes nor releases it."""
 
 
 @frozen
@@ -103,20 +109,26 @@ class Heartbeat(Message):
 
 @frozen
 class Release(Message):
-    """The vehicle ends its reservation, having drawn `drawn_wh` in all."""
+    """The vehicle ends its reservation, having drawn `drawn_wh` in all.
+
+    With the outcome `no-show` it answers the bill of a fee: it pays.
+    """
 
     TYPE = "release"
     call: Serial
     simulated_ms: TimeMs
     drawn_wh: EnergyWh
-    outcome: Literal["charged", "cancelled", "interrupted"]
+    outcome: Literal["charged", "cancelled", "interrupted", "no-show"]
 
 
 @frozen
 class Bill(Message):
-    """The charger's bill for an ended reservation: energy at the agreed price."""
+    """The charger's bill for an ended reservation: energy at the agreed price, or the fee for not having come."""
 
     TYPE = "bill"
     call: Serial
     energy_wh: EnergyWh
     amount_neur: MoneyNeur
+    """What the energy costs."""
+    no_show_fee_neur: FeeNeur = 0
+    """Owed besides; at most what the offer said, and only where nothing was drawn."""

@@ -22,6 +22,7 @@ from gridfleet.broker.protocol.messages import (
     Presence,
     Receipt,
     Registration,
+    Release,
     Request,
     Residual,
     Role,
@@ -75,7 +76,7 @@ class Accuser:
         self._market = MarketClaims()
         self._judged_before = -1
         """Sales of ticks before this one are judged; awards of them are repeated as long as buyers do not answer."""
-        self._claims = ChargingClaims()
+        self._claims = ChargingClaims(exact=exact)
         self._begun: int | None = None
         """The first tick of which every message was received."""
         self._has_gap = False
@@ -124,15 +125,16 @@ class Accuser:
         self._claims.on_presence(device, presence)
         self._market.forget(device)
 
-    def begin_tick(self, tick: int) -> None:
-        """Note that a tick begins, of which all is received."""
+    def begin_tick(self, tick: int, begin_ms: int) -> None:
+        """Note that a tick begins at a simulated time, ms; all of it is received."""
         self._tick = tick
         if self._begun is None:
             self._begun = tick + self._has_gap
             self._has_gap = False
         for claim in self._market.silent(tick):
             self._accuse(claim.device, tick, claim.lie, claim.evidence)
-        self._claims.prune(tick)
+        for vehicle, evidence in self._claims.begin_tick(tick, begin_ms):
+            self._accuse(vehicle, tick, "fee not paid", evidence)
 
     def judge(self, before: int, *, waited: bool) -> None:
         """Judge the market of the ticks before one; who starts, stops or reconnects may have lost messages.
@@ -232,13 +234,18 @@ class Accuser:
         if lie is not None and (self._exact or lie[0] != METER_BEFORE_ARRIVAL):
             self._accuse(charger, tick, *lie)
 
-    def _on_heartbeat(self, _tick: int, charger: str, vehicle: str, beat: Heartbeat) -> None:
-        self._claims.on_heartbeat(charger, vehicle, beat)
+    def _on_vehicle(self, _tick: int, charger: str, vehicle: str, message: Heartbeat | Release) -> None:
+        self._claims.on_vehicle(charger, vehicle, message)
 
     def _on_account(self, _tick: int, _scope: str, sender: str, state: State) -> None:
         self._market.account(sender, state)
         wrong = account_error(state, self._limits_of(sender))
         self._tally.checked += 1
+        missing = self._claims.books.account_error(sender, state)
+        if missing:
+            self._accuse(
+                sender, state.tick, "account is not the bills", f"account of tick {state.tick}: {missing}"
+            )
         if wrong:
             self._accuse(sender, state.tick, "false account", f"account of tick {state.tick}: {wrong}")
 
@@ -261,6 +268,7 @@ class Accuser:
         Offer: _on_charger,
         Lease: _on_charger,
         Bill: _on_charger,
-        Heartbeat: _on_heartbeat,
+        Heartbeat: _on_vehicle,
+        Release: _on_vehicle,
         **dict.fromkeys(ACCOUNTS, _on_account),
     }

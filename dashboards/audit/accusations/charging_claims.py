@@ -1,10 +1,20 @@
 """The messages of chargers on a reservation, from offer to bill, compared with each other."""
 
+from collections.abc import Iterator
 from math import atan2, cos, hypot, radians, sin
 from typing import Final
 
-from gridfleet.broker.protocol.messages import Bill, Call, Heartbeat, Lease, Offer, Presence
+from gridfleet.broker.protocol.messages import (
+    Bill,
+    Call,
+    Heartbeat,
+    Lease,
+    Offer,
+    Presence,
+    Release,
+)
 from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.accusations.fee_claims import ChargingBooks, FeeDeal
 from gridfleet.dashboards.audit.meters import CallKey
 
 CHARGE_EFFICIENCY_PERCENT: Final = 90
@@ -22,7 +32,7 @@ Lie = tuple[str, str]
 class _Reservation:
     """A call as its vehicle published it, and the answers of one charger."""
 
-    __slots__ = ("arrived", "call", "offers", "tick")
+    __slots__ = ("arrived", "call", "deal", "fee_neur", "offers", "tick")
 
     def __init__(self, call: Call, tick: int) -> None:
         self.call = call
@@ -30,12 +40,23 @@ class _Reservation:
         self.arrived = False
         self.offers: list[tuple[int, int]] = []
         """Energy and price of each offer of the charger: a call that is repeated may get another one."""
+        self.fee_neur = 0
+        """The highest fee of its offers."""
+        self.deal: FeeDeal | None = None
+        """What follows its lease; None without one."""
 
 
 class ChargingClaims:
     """The reservations whose call was received."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exact: bool) -> None:
+        """With `exact` no message is lost or late."""
+        self._exact = exact
+        self.books = ChargingBooks()
+        """What accounts must contain; filled where every message arrives."""
+        self._begin_ms = 0
+        """When the present tick has begun, simulated ms."""
+        self._tick = -1
         self._calls: dict[tuple[str, int], tuple[int, Call]] = {}
         """(vehicle, call) -> tick and call."""
         self._reservations: dict[CallKey, _Reservation] = {}
@@ -48,10 +69,23 @@ class ChargingClaims:
         self._calls.clear()
         self._reservations.clear()
         self._unclear.clear()
+        self.books.clear()
+
+    def begin_tick(self, tick: int, begin_ms: int) -> Iterator[tuple[str, str]]:
+        """Begin a tick at a simulated time, ms; yield vehicles that hide a fee, with evidence; drop what is old."""
+        self._tick, self._begin_ms = tick, begin_ms
+        for (charger, vehicle, call), reservation in self._reservations.items():
+            deal = reservation.deal
+            if deal is not None and deal.hides_fee(tick, exact=self._exact):
+                deal.answered = True  # it is named once
+                text = f"kept the lease of call {call} at {charger} by heartbeats, and answers no bill of the fee"
+                yield vehicle, f"{text}, sent in {len(deal.billed)} ticks"
+        self._prune(tick)
 
     def on_presence(self, device: str, presence: Presence) -> None:
         """Note a device's place; a charger or vehicle that starts may have forgotten its reservations."""
         self._places[device] = presence.latitude, presence.longitude
+        self.books.forget(device)
         for key in [key for key in self._reservations if device in key[:2]]:
             del self._reservations[key]
 
@@ -63,11 +97,17 @@ class ChargingClaims:
             self._unclear.add(key)
         self._calls[key] = tick, call
 
-    def on_heartbeat(self, charger: str, vehicle: str, beat: Heartbeat) -> None:
-        """Note that a vehicle has arrived."""
-        reservation = self._reservations.get((charger, vehicle, beat.call))
-        if reservation is not None and beat.arrived:
+    def on_vehicle(self, charger: str, vehicle: str, message: Heartbeat | Release) -> None:
+        """Note that a vehicle keeps a reservation, has arrived or ends it."""
+        reservation = self._reservations.get((charger, vehicle, message.call))
+        if reservation is None:
+            return
+        if isinstance(message, Heartbeat) and message.arrived:
             reservation.arrived = True
+        if reservation.deal is not None:
+            pays_neur = reservation.deal.on_vehicle(self._tick, self._begin_ms, message, exact=self._exact)
+            if self._exact:
+                self.books.add(vehicle, pays_neur)
 
     def check(self, charger: str, vehicle: str, message: Offer | Lease | Bill) -> Lie | None:
         """Return the lie that a message shows; None where there is none, or its call was not received."""
@@ -85,12 +125,28 @@ class ChargingClaims:
         if reservation is None or not reservation.offers:
             return None
         if isinstance(message, Lease):
-            return _check_lease(vehicle, reservation, message)
-        return _check_bill(vehicle, reservation, message)
+            if reservation.deal is None:
+                reservation.deal = FeeDeal()
+            earned_neur = reservation.deal.on_lease(message)
+            lie = _check_lease(vehicle, reservation, message)
+        else:
+            lie = self._check_fee(reservation, message) or _check_bill(vehicle, reservation, message)
+            deal = reservation.deal if lie is None else None
+            earned_neur = deal.on_bill(self._tick, message) if deal is not None else 0
+        if self._exact:
+            self.books.add(charger, earned_neur)
+        return lie
+
+    def _check_fee(self, reservation: _Reservation, bill: Bill) -> Lie | None:
+        if not bill.no_show_fee_neur:
+            return None
+        deal, offered_neur = reservation.deal or FeeDeal(), reservation.fee_neur
+        return deal.fee_error(self._tick, self._begin_ms, bill, offered_neur, exact=self._exact)
 
     def _check_offer(self, charger: str, vehicle: str, reservation: _Reservation, offer: Offer) -> Lie | None:
         call = reservation.call
         reservation.offers.append((offer.energy_wh, offer.price_ueur_per_kwh))
+        reservation.fee_neur = max(reservation.fee_neur, offer.no_show_fee_neur)
         place = self._places.get(charger)
         if place is None:
             return None
@@ -103,7 +159,7 @@ class ChargingClaims:
             f"offers {offer.energy_wh} Wh to {vehicle}, call {call.call}, which needs {most_wh} Wh at most",
         )
 
-    def prune(self, tick: int) -> None:
+    def _prune(self, tick: int) -> None:
         """Drop what is too old to matter."""
         oldest = tick - KEPT_TICKS
         if any(begun < oldest for begun, _ in self._calls.values()):

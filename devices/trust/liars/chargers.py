@@ -159,6 +159,17 @@ class ChangesOffer(Liar):
         return ((scope, message),)
 
 
+class BillsFalseFees(Liar):
+    """Adds the fee for not coming to the bill of each vehicle that came."""
+
+    def alter(self, scope: str, message: Message, now_ms: int) -> Out:
+        """Bill the fee that its offers state."""
+        if isinstance(message, Bill) and message.energy_wh:
+            fee_neur = self.agent.reservation_book.fees.amount_neur
+            return ((scope, replace(message, no_show_fee_neur=fee_neur)),)
+        return ((scope, message),)
+
+
 def _padded(energy_wh: int) -> int:
     return energy_wh * PADDED_QUARTERS // 4
 
@@ -167,6 +178,9 @@ OVERBILL: Final = Lie("overbill", CHARGERS, "bills 10^9 kWh, also before the veh
 PAD_BILL: Final = Lie("pad-bill", CHARGERS, "bills a quarter more than it can deliver", Padder)
 ZERO_PRICE: Final = Lie(
     "zero-price", CHARGERS, "offers energy for nothing and serves nobody", PromisesForNothing
+)
+FALSE_FEE: Final = Lie(
+    "false-fee", CHARGERS, "bills the fee for not coming to vehicles that came", BillsFalseFees
 )
 CHANGING_OFFER: Final = Lie(
     "changing-offer", CHARGERS, "confirms half the energy at twice the price of its offer", ChangesOffer

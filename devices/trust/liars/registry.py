@@ -16,7 +16,7 @@ _MODULES: Final = {
         "double-receipt",
         "altered-receipt",
     ),
-    "chargers": ("overbill", "pad-bill", "zero-price", "changing-offer"),
+    "chargers": ("overbill", "pad-bill", "zero-price", "changing-offer", "false-fee"),
     "vehicles": ("hog", "reserve-everywhere", "no-show", "under-report"),
     "accounts": ("false-account", "silent-account", "foreign-account", "false-clock"),
     "timing": ("replay", "flood", "wrong-time", "false-ready"),
