@@ -148,6 +148,8 @@ def test_the_flooder_writes_packets_of_mqtt_5() -> None:
 
 def test_a_missed_target_is_named() -> None:
     trial = lies.Trial("no-receipt", Role.CONSUMER, 1, defended=True)
-    result = lies.Result(97.0, 100.0, 3.0, "turbine-1", 2.0, True, None, "", None, frozenset({"turbine-2"}))
+    result = lies.Result(
+        97.0, 100.0, 3.0, "turbine-1", 2.0, 3.0, True, None, "", None, frozenset({"turbine-2"})
+    )
     assert lies.Row(trial, (result,)).misses() == ["served", "gain", "named", "accused"]
     assert lies.Row(trial._replace(defended=False), (result,)).misses() == []

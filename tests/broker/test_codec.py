@@ -98,8 +98,8 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
     ),
     (
-        m.Offer(1, 20_000, 310_000, 11_000),
-        '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":11000}',
+        m.Offer(1, 20_000, 310_000, 11_000, 5_000_000_000),
+        '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":11000,"no_show_fee_neur":5000000000}',
     ),
     (m.Decline(1, "port"), '{"call":1,"reason":"port"}'),
     (m.Accept(1, 1_000, "charger-1"), '{"call":1,"simulated_ms":1000,"charger":"charger-1"}'),
@@ -127,7 +127,10 @@ WIRE: list[tuple[m.Message, str]] = [
         m.Release(1, 1_000, 20_000, "charged"),
         '{"call":1,"simulated_ms":1000,"drawn_wh":20000,"outcome":"charged"}',
     ),
-    (m.Bill(1, 20_000, 6_200_000_000), '{"call":1,"energy_wh":20000,"amount_neur":6200000000}'),
+    (
+        m.Bill(1, 20_000, 6_200_000_000),
+        '{"call":1,"energy_wh":20000,"amount_neur":6200000000,"no_show_fee_neur":0}',
+    ),
     (
         m.ProducerState(
             7,
