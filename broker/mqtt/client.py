@@ -173,6 +173,11 @@ class MqttLoop(EventLoop):
             f"{first.client_id}: {first.offline_reason}" + (f" – {first.remedy}" if first.remedy else "")
         )
 
+    @property
+    def version_name(self) -> str:
+        """The MQTT version that the clients speak: `MQTT 5` or `MQTT 3.1.1`."""
+        return self._context.version.name
+
     def close(self) -> None:
         """Disconnect every connection after the broker has taken everything that was published.
 

@@ -19,6 +19,7 @@ from gridfleet.broker.protocol.topics import (
     topic_filter,
 )
 from gridfleet.provisioning.clients.retained import decoded, presences, read_retained
+from gridfleet.provisioning.doctor.capabilities import try_capabilities
 from gridfleet.provisioning.doctor.connection import CONNECT_TIMEOUT_S, check_address, check_tls
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 
@@ -70,6 +71,9 @@ def check_site_broker(
         )
         return
     yield ok("login", f"as {viewer.username}" if viewer.username else "none is needed")
+    if credentials is None:
+        for finding in try_capabilities(address):
+            yield finding.diagnosis
     online = sorted(name for name, here in presences(decoded(site, retained)).items() if here)
     if online:
         text = f"not tried: {len(online)} clients of {site} are online, such as {online[0]}"

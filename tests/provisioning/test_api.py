@@ -280,7 +280,10 @@ def test_a_mistake_is_named_with_what_is_allowed(storm: gridfleet.Result, tmp_pa
             lambda: gridfleet.run("storm", mode="realtime", seconds_per_tick=2),
             ["seconds_per_tick=2: goes with mode='scaled', not with mode='realtime'"],
         ),
-        (lambda: gridfleet.run("storm", broker="http://x"), ["it must begin with mqtt:// or mqtts://"]),
+        (
+            lambda: gridfleet.run("storm", broker="http://x"),
+            ["it must begin with mqtt://, mqtts://, ws:// or wss://"],
+        ),
         (lambda: gridfleet.Result.open(tmp_path), [str(tmp_path), "contains no run (no run.sqlite)"]),
     ):
         message = refused(call)

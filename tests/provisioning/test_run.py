@@ -45,7 +45,7 @@ def test_clock_options() -> None:
 def test_a_wrong_broker_address_says_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--broker", "http://user:secret@there"]) == ExitCode.USAGE
     text = capsys.readouterr().err
-    assert "it must begin with mqtt:// or mqtts://" in text
+    assert "it must begin with mqtt://, mqtts://, ws:// or wss://" in text
     assert "secret" not in text
 
 

@@ -29,6 +29,7 @@ from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 from gridfleet.provisioning.runs.live.page_options import add_page_options
 
 if TYPE_CHECKING:
+    from gridfleet.broker.address import BrokerAddress
     from gridfleet.devices.runtime.site import SiteRun
     from gridfleet.provisioning.runs.live.live_page import LivePage, Watched
     from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
@@ -148,7 +149,7 @@ def _run_once(arguments: argparse.Namespace, page: "LivePage | None") -> int:
     from gridfleet.provisioning.site.register_file import signed_entries
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
-    address = broker_address(arguments) if arguments.broker is not None else None
+    address = _checked_address(arguments, mode)
     credentials = credentials_for(arguments.secrets, address)
     fleet = fleet_from_arguments(arguments)
     scenario = fleet.scenario
@@ -245,6 +246,20 @@ def _is_slowed(arguments: argparse.Namespace) -> bool:
     """Whether a run waits for a viewer, and its ticks take a time that one can watch."""
     chosen = arguments.fast or arguments.mode is not None or arguments.seconds_per_tick is not None
     return not chosen and sys.stdout.isatty()
+
+
+def _checked_address(arguments: argparse.Namespace, mode: str) -> "BrokerAddress | None":
+    """Return the address of --broker, after a preflight where no access rules forbid it; None without --broker."""
+    from gridfleet.broker.protocol.messages import Mode
+    from gridfleet.provisioning.cli.terminal import print_message
+    from gridfleet.provisioning.doctor.capabilities import preflight
+
+    if arguments.broker is None:
+        return None
+    address = broker_address(arguments)
+    if arguments.secrets is None:
+        preflight(address, Mode(mode), print_message)
+    return address
 
 
 def console_wanted(option: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as given

@@ -13,14 +13,16 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "try whether a broker can serve a site"
 DESCRIPTION: Final = (
-    "Connect to a broker, of yours or `gridfleet site broker`, and try what a site needs: TLS, login, QoS 1,\n"
-    "retained messages, last wills and, with --secrets, the access rules of devices and fleet processes. Each\n"
+    "Connect to a broker, of yours or `gridfleet site broker`, and try what a site needs: TLS, login, MQTT version,\n"
+    "QoS 1, subscriptions, retained messages, packet size, sessions, expiry, last wills and, with --secrets, the\n"
+    "access rules of devices and fleet processes. Of a cluster each node is tried against each other one. Each\n"
     "problem has a remedy. Nothing is left on the broker, and nothing is published while a device of the site is\n"
     "online. Exits with 1 if a check fails."
 )
 EXAMPLES: Final = (
     "gridfleet broker check --broker mqtt://127.0.0.1:1883",
     "gridfleet broker check --broker mqtts://broker.example --secrets secrets",
+    "gridfleet broker check --broker mqtt://node-1 --broker mqtt://node-2",
 )
 
 

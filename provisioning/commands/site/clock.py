@@ -66,6 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
+    from gridfleet.provisioning.doctor.capabilities import preflight
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
     from gridfleet.provisioning.site.register_file import EnrolledDevices, signed_entries
 
@@ -83,6 +84,8 @@ def execute(arguments: argparse.Namespace) -> int:
     has_register = fleet.register is not None and arguments.secrets is not None
     enrolled = EnrolledDevices(Path(arguments.secrets)) if has_register else nobody
     signed = signed_entries(arguments.secrets, fleet, report)
+    if arguments.secrets is None and Mode(mode) is Mode.LOCKSTEP:
+        preflight(address, Mode(mode), report)
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = run_clock(
             fleet,
