@@ -9,6 +9,8 @@ import { nameOfRole } from '../roles';
 type Name = From | To;
 const FROM: readonly From[] = ['producer', 'storage', 'grid-supply'];
 const TO: readonly To[] = ['consumer', 'charger', 'storage', 'curtailed', 'unserved'];
+/** Less than this, in W, would be rounded to 0.0 kW. */
+const NOTHING_W = 50;
 /** What is always named, so that a reader finds it at its place; the others only where the site has them. */
 const ALWAYS: ReadonlySet<Name> = new Set(['producer', 'curtailed']);
 
@@ -53,9 +55,9 @@ class Side<T extends Name> {
       segment.style.width = `${allW > 0 ? (100 * power) / allW : 0}%`;
       item.hidden = text === null;
       if (text !== null && name.textContent !== text) name.textContent = text;
-      const shown = !powers ? '–' : power ? kw(power) : '0 kW';
+      const shown = !powers ? '–' : power < NOTHING_W ? '0 kW' : kw(power);
       if (value.textContent !== shown) value.textContent = shown;
-      item.classList.toggle('none', power === 0);
+      item.classList.toggle('none', power < NOTHING_W);
     }
   }
 }
