@@ -58,10 +58,10 @@ class Table(BaseModel):
     def _plain_values(cls, value: object, info: ValidationInfo) -> object:
         """Keep true and false from being read as 1 and 0, and control characters out of texts.
 
-        Only a key for a boolean accepts true and false, and only a text for people may have several lines.
+        Only a key for a boolean accepts true and false, and only texts for people may have several lines.
         """
         for text in value if isinstance(value, list | tuple) else (value,):
-            lines = "\n\t" if info.field_name == "about" else ""
+            lines = "\n\t" if info.field_name in {"about", "title"} else ""
             if isinstance(text, str) and has_control_characters(text, lines):
                 raise ValueError("must have no control characters")
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, suppress
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.errors import printable
 from gridfleet.broker.protocol.units import UEUR_PER_EUR
 from gridfleet.broker.simulated_time import short_time_text
 from gridfleet.provisioning.cli.progress import Progress
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import ProgressColumn
 
+SLOW_S: Final = 2.0
+"""After so many seconds a step of a command says on the terminal what it does."""
 UpdateRun = Callable[[Progress], None]
 UpdateCount = Callable[[int], None]
 
@@ -86,6 +91,35 @@ def share_bar(title: str) -> Iterator[Callable[[float], None]]:
     with _bar(*columns) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+@contextmanager
+def slow_step(title: str) -> Iterator[None]:
+    """Say on a terminal what a step of a command does, and for how long, once it has taken SLOW_S; then erase it."""
+    if not is_interactive():
+        yield
+        return
+    done = Event()
+    began_s = monotonic()
+
+    def say() -> None:
+        wait_s, shown = SLOW_S, ""
+        while not done.wait(wait_s):
+            shown = f"{title} … {monotonic() - began_s:.0f} s"
+            with suppress(OSError, ValueError):
+                print(f"\r{printable(shown)}", end="", file=sys.stderr, flush=True)
+            wait_s = 1.0
+        if shown:
+            with suppress(OSError, ValueError):
+                print(f"\r{' ' * len(shown)}\r", end="", file=sys.stderr, flush=True)
+
+    speaker = Thread(target=say, name="slow-step", daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        speaker.join()
 
 
 def price_text(price_ueur: int | None) -> str:

@@ -2,20 +2,27 @@
 
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 
+from gridfleet.devices.config.run_size import run_size
 from gridfleet.devices.config.scenario import Change, Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.trust.liars.lying_devices import parse_liars
 from gridfleet.devices.weather.of_scenario import weather_of
 from gridfleet.provisioning.cli.arguments import MAX_SEED
 from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.cli.progress_bar import slow_step
+from gridfleet.provisioning.cli.terminal import print_message
 
 
 def scenario_from_arguments(arguments: Namespace) -> Scenario:
     """Return the scenario that a command's arguments name; raise ScenarioError for mistakes in it."""
-    return scenario_with_changes(
+    scenario = scenario_with_changes(
         arguments.scenario, arguments, seed=arguments.seed, algorithm=arguments.algorithm
     )
+    for line in run_size(scenario).warnings(Path(getattr(arguments, "out", None) or ".")):
+        print_message(f"{scenario.name} {line}")
+    return scenario
 
 
 def fleet_from_arguments(arguments: Namespace) -> Fleet:
@@ -23,7 +30,9 @@ def fleet_from_arguments(arguments: Namespace) -> Fleet:
 
     Raises ScenarioError and LiarError for mistakes in them.
     """
-    return Fleet(scenario_from_arguments(arguments), liars=parse_liars(arguments.liars))
+    scenario, liars = scenario_from_arguments(arguments), parse_liars(arguments.liars)
+    with slow_step(f"building the devices of {scenario.name}"):
+        return Fleet(scenario, liars=liars)
 
 
 def scenario_with_changes(
@@ -44,7 +53,10 @@ def scenario_with_changes(
         changes.append(f"settings.algorithm='{algorithm}'")
     scenario = load(name, [*changes, *varied])
     if scenario.weather.files:
-        weather_of(scenario, scenario.seed)  # reports mistakes in weather files before anything is written
+        with slow_step("reading the weather"):
+            weather_of(
+                scenario, scenario.seed
+            )  # reports mistakes in weather files before anything is written
     return scenario
 
 

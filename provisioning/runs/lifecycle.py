@@ -113,7 +113,7 @@ def finish_run(
                 print_message(
                     f"Interrupted: the results are in {directory}/; `gridfleet report {directory}` makes the report."
                 )
-                return ExitCode.INTERRUPTED
+                interrupted, end, times = True, f"{'Files':<{HEAD_WIDTH}}{directory}/", []
     if page is not None:
         page.report_made(report)
     if times:

@@ -7,11 +7,18 @@ from gridfleet.devices.config.scenario import Scenario, load
 
 def checked_scenario(name: str) -> Scenario:
     """Return a shipped scenario or that of a file; raise ScenarioError for mistakes in it or in its weather files."""
-    from gridfleet.devices.runtime.fleet import Fleet
-
     scenario = load(name)
-    Fleet(scenario)  # reads the weather files as well
+    check_fleet(scenario)
     return scenario
+
+
+def check_fleet(scenario: Scenario) -> None:
+    """Build the devices of a scenario, and read its weather files; raise ScenarioError for mistakes in them."""
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.provisioning.cli.progress_bar import slow_step
+
+    with slow_step(f"building the devices of {scenario.name}"):
+        Fleet(scenario)
 
 
 def warning_texts(scenario: Scenario) -> list[str]:
@@ -45,7 +52,7 @@ def extent_text(scenario: Scenario) -> str:
         f"{cells} cell{'' if cells == 1 else 's'}",
         f"{scenario.weather.source} weather",
     ]
-    parts += [f"hour {event.hour:g}: {event.title}" for event in scenario.events]
+    parts += [f"hour {event.hour:g}: {' '.join(event.title.split())}" for event in scenario.events]
     return " · ".join(parts)
 
 

@@ -13,6 +13,7 @@ from gridfleet.provisioning.cli.arguments import (
     add_scenario,
 )
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
+from gridfleet.provisioning.cli.progress_bar import slow_step
 from gridfleet.provisioning.cli.terminal import is_interactive
 
 HELP: Final = "run a scenario in the deterministic simulation"
@@ -82,9 +83,10 @@ def execute(arguments: argparse.Namespace) -> int:
         ) as recorded,
     ):
         receivers = (recorded.receive, price.receive) if is_interactive() else (recorded.receive,)
-        simulation = Simulation(
-            scenario, faults=faults, receivers=receivers, judge=recorded.judgements, liars=liars
-        )
+        with slow_step(f"building the devices of {scenario.name}"):
+            simulation = Simulation(
+                scenario, faults=faults, receivers=receivers, judge=recorded.judgements, liars=liars
+            )
 
         def run(progress: ProgressCallback) -> None:
             clock = simulation.clock
