@@ -116,6 +116,14 @@ def test_what_a_vehicle_answers_to_the_bill_of_a_fee(answer: Message, exact: boo
     assert site.named() == ([(CAR, "fee not paid")] if named else [])
 
 
+def test_a_charger_bills_a_denied_fee_no_more_and_its_vehicle_is_named_all_the_same() -> None:
+    denial = Release(1, 9_000, 0, "cancelled")
+    assert billed(Site(), 1, (CHARGER, CAR, denial)).run(lambda _: [], ticks=2).named() == [
+        (CAR, "fee not paid")
+    ]
+    assert billed(Site(exact=False), 1, (CHARGER, CAR, denial)).run(lambda _: [], ticks=9).named() == []
+
+
 @pytest.mark.parametrize("device", [CAR, CHARGER])
 def test_who_starts_again_is_not_named_for_a_fee(device: str) -> None:
     site = Site()

@@ -78,8 +78,9 @@ class ChargingClaims:
             deal = reservation.deal
             if deal is not None and deal.hides_fee(tick, exact=self._exact):
                 deal.answered = True  # it is named once
-                text = f"kept the lease of call {call} at {charger} by heartbeats, and answers no bill of the fee"
-                yield vehicle, f"{text}, sent in {len(deal.billed)} ticks"
+                answer = "denies the fee" if deal.denied else "answers no bill of the fee"
+                text = f"kept the lease of call {call} at {charger} by heartbeats, and {answer}"
+                yield vehicle, f"{text}, billed in {len(deal.billed)} ticks"
         self._prune(tick)
 
     def on_presence(self, device: str, presence: Presence) -> None:

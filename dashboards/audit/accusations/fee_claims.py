@@ -20,7 +20,8 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.units import TICK_MS, cost_neur
 
 EXACT_TICKS: Final = 2
-"""A fee that is billed in so many ticks without an answer is hidden, where every message arrives."""
+"""A fee that is billed in so many ticks without an answer is hidden, where every message arrives; one that is denied at
+once."""
 DOUBTFUL_TICKS: Final = 4
 """The same where bills and answers may be lost."""
 LATE_TICKS: Final = 3
@@ -37,6 +38,7 @@ class FeeDeal:
         "answered",
         "arrived_tick",
         "billed",
+        "denied",
         "drawn_wh",
         "fee_neur",
         "kept",
@@ -63,6 +65,8 @@ class FeeDeal:
         self.billed: set[int] = set()
         """The ticks in which the fee was billed, since the vehicle's last message about it."""
         self.answered = False
+        self.denied = False
+        """Whether the vehicle has answered a bill that it does not owe the fee."""
 
     def on_lease(self, lease: Lease) -> int:
         """Note until when the charger keeps port and energy; return what it earns by what it has counted, nEUR."""
@@ -94,6 +98,8 @@ class FeeDeal:
                 self.answered = True
             elif not self.billed and self.released_tick is None:
                 self.released_tick = tick
+            else:
+                self.denied = self.denied or (message.outcome == "cancelled" and bool(self.billed))
         else:
             self.kept = True
             in_time = self.lease_end_ms is not None and begin_ms + TICK_MS <= self.lease_end_ms
@@ -134,6 +140,8 @@ class FeeDeal:
         """Return whether the vehicle has left the bill unanswered for too long, when a tick begins."""
         if self.answered or not self.kept:
             return False
+        if exact and self.denied:
+            return True
         return sum(each < tick for each in self.billed) >= (EXACT_TICKS if exact else DOUBTFUL_TICKS)
 
 
