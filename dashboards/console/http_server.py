@@ -183,14 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer an error as every other request: with the strict headers, in plain text."""
         del explain
         self.close_connection = True
+        self.request_version = (
+            self.protocol_version
+        )  # also where the request has none, which answers without headers
         status = HTTPStatus(code)
-        with suppress(AttributeError):  # a request line that is none has no method yet
-            self._send_text(status, message or status.phrase, self.command != "HEAD")
-            return
-        self.wfile.write(f"HTTP/1.1 {code} {status.phrase}\r\nContent-Length: 0\r\n".encode())
-        for name, value in self.server.headers.items():
-            self.wfile.write(f"{name}: {value}\r\n".encode())
-        self.wfile.write(b"Connection: close\r\n\r\n")
+        self._send_text(status, message or status.phrase, getattr(self, "command", None) != "HEAD")
 
     # --- WebSockets --------------------------------------------------------------------------------------
 
