@@ -22,6 +22,7 @@ from benchmarks import (
     peers,
     pins,
     simulation,
+    slow_link,
     start,
     telemetry,
     wire,
@@ -50,6 +51,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "growth": fleet.run_growth,
     "hostile-payloads": hostile_payloads.run,
     "console": console.run,
+    "slow-link": slow_link.run,
     "peers": peers.run,
     "lies": lies.run,
     "flood": flood.run,
@@ -63,7 +65,7 @@ ON_MOSQUITTO: Final = (
     "flood",
     "hostile-payloads",
 )
-LONG: Final = frozenset({"flood", "hostile-payloads", "console", "peers", "lies"})
+LONG: Final = frozenset({"flood", "hostile-payloads", "console", "slow-link", "peers", "lies"})
 """Those that run only where they are named."""
 DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in LONG)
 

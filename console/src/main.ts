@@ -1,7 +1,6 @@
 // Puts the parts together: messages go into the model within a time budget per frame, and views draw the model.
 
-import './style.css';
-import './timeline.css';
+import type { Config, Early } from './boot';
 import type { FromWorker, Login, ToWorker } from './connection';
 import { plain } from './format';
 import { controlTopic, topicFilters, type Publication } from './model/decoder';
@@ -12,6 +11,7 @@ import { linkText, parseLink, type Link } from './model/link';
 import { Site } from './model/site';
 import { Drill, statusOf } from './model/status';
 import { Stream } from './stream';
+import { webSocketUrl } from './web-socket';
 import { Card, headline } from './view/card';
 import { Charts } from './view/charts/charts';
 import { Controls } from './view/controls/controls';
@@ -33,16 +33,6 @@ import { SymbolKey } from './view/symbol-key';
 import { bindTheme, themeNow } from './view/theme';
 import { Timeline } from './view/timeline';
 
-interface Config {
-  /** Absolute, or relative to this page. */
-  ws_url: string | null;
-  broker: string;
-  site: string;
-  access: 'open' | 'login';
-  /** Where the page's server has the whole run; null where the page reads from the broker alone. */
-  stream: string | null;
-}
-
 /** A message to apply: at once, or where it does not say when it came. */
 interface Queued {
   publication: Publication;
@@ -56,7 +46,7 @@ const HIDDEN_BUDGET_MS = 100;
 const PANELS_MS = 200;
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
-function start(config: Config): void {
+function start(config: Config, early: Awaited<Early['stream']>): void {
   const site = new Site(config.site);
   Object.assign(globalThis, { gridfleetSite: site }); // for the browser's console, and for tests
   const queue: Queued[] = [];
@@ -72,11 +62,6 @@ function start(config: Config): void {
   const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
   const narrowScreen = matchMedia('(max-width: 62rem)'); // the card is then below the map
 
-  const webSocket = (path: string): string => {
-    const address = new URL(path, location.href);
-    address.protocol = address.protocol.replace('http', 'ws');
-    return address.href;
-  };
   const ownName = identity();
   const clientId = `page-${random()}`; // for this page alone: a second client with the same id would disconnect it
   let operator = ownName;
@@ -89,7 +74,7 @@ function start(config: Config): void {
     setUser(login?.username ?? null);
     saveLogin(login);
     const probe = login && controlTopic(site.name, 'access', operator);
-    connection()({ kind: 'connect', url: webSocket(config.ws_url), filters, clientId, login, probe });
+    connection()({ kind: 'connect', url: webSocketUrl(config.ws_url), filters, clientId, login, probe });
   };
   const setUser = (username: string | null): void => {
     operator = username || ownName;
@@ -215,7 +200,7 @@ function start(config: Config): void {
     }
   };
   const stream = config.stream
-    ? new Stream(webSocket(config.stream), {
+    ? new Stream(webSocketUrl(config.stream), early, {
         message: onServer,
         online: (isOnline) => {
           online = isOnline;
@@ -350,13 +335,11 @@ function identity(): string {
 
 // --- start -----------------------------------------------------------------------------------------
 
-async function load(): Promise<void> {
-  const answer = await fetch('config.json', { cache: 'no-store' });
-  if (!answer.ok) throw new Error(`config.json: ${answer.status}`);
-  start((await answer.json()) as Config);
+export async function load({ config, stream }: Early): Promise<void> {
+  try {
+    start(await config, await stream);
+  } catch (error) {
+    get('banner').hidden = false;
+    put('banner', `The console cannot start: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
-
-load().catch((error: unknown) => {
-  get('banner').hidden = false;
-  put('banner', `The console cannot start: ${error instanceof Error ? error.message : String(error)}`);
-});

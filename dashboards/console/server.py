@@ -6,6 +6,7 @@ users need no Node. The headers allow the page to load nothing but itself, and t
 
 import ssl
 from dataclasses import dataclass, replace
+from html import escape
 from threading import Thread
 from types import TracebackType
 from typing import Literal, Self
@@ -101,19 +102,22 @@ class ConsoleServer:
     def _listen(self) -> PageHttpServer:
         config = self._config
         found = {path: asset(path, body) for path, body in page_files().items()}
-        found["/"] = found["/index.html"]
-        found["/config.json"] = self._config_file()
+        found.update(self._configured())
         return PageHttpServer(self._address, found, broker=config.broker, tls=config.tls)
 
-    def _config_file(self) -> Asset:
-        return asset("/config.json", self._config.as_json(stream=self._show is not None))
+    def _configured(self) -> dict[str, Asset]:
+        """Return the files that depend on the configuration: itself, and the page with it in its head."""
+        config = self._config.as_json(stream=self._show is not None)
+        meta = f'<meta name="gridfleet-config" content="{escape(config.decode())}">\n  </head>'.encode()
+        page = asset("/index.html", page_files()["/index.html"].replace(b"</head>", meta, 1))
+        return {"/": page, "/index.html": page, "/config.json": asset("/config.json", config)}
 
     def relay_to(self, broker: BrokerAddress) -> None:
         """Relay to another broker from now on, as that of the next run."""
         self._config = replace(self._config, broker=broker)
         if self._server is not None:
             self._server.broker = broker
-            self._server.files["/config.json"] = self._config_file()
+            self._server.files.update(self._configured())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

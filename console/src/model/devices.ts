@@ -159,6 +159,7 @@ export function outOfService(device: Device): boolean {
   return device.role === 'charger' && device.state?.status === OUT_OF_SERVICE;
 }
 
+/** What the card draws, to a hundredth: dashboards/console/history/condenser.py rounds in the same way. */
 function mainFigure(state: DeviceState): number {
-  return hasBattery(state.role) ? stateOfCharge(state) * 100 : state.power_w / 1000;
+  return Math.floor((hasBattery(state.role) ? stateOfCharge(state) * 100 : state.power_w / 1000) * 100 + 0.5) / 100;
 }

@@ -7,7 +7,7 @@ It reads the publications in the order in which the page received them, and appl
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import nan
+from math import floor, nan
 from typing import Final
 
 from gridfleet.broker.protocol.messages import (
@@ -225,9 +225,14 @@ class Condenser:
 
 
 def main_figure(state: State) -> float:
-    """Return the figure that the page draws of a device: state of charge in %, else power in kW."""
+    """Return the figure that the page draws of a device, to a hundredth: state of charge in %, else power in kW."""
     if isinstance(state, StorageState | ChargerState | VehicleState):
         if not state.capacity_wh:
             return nan
-        return max(0.0, min(1.0, state.stored_wh / state.capacity_wh)) * 100
-    return state.power_w / 1000
+        return _rounded(max(0.0, min(1.0, state.stored_wh / state.capacity_wh)) * 100)
+    return _rounded(state.power_w / 1000)
+
+
+def _rounded(value: float) -> float:
+    """Return a number to a hundredth, as the page rounds it."""
+    return floor(value * 100 + 0.5) / 100
