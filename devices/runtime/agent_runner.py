@@ -18,7 +18,14 @@ from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.home_assistant import discovery_message
-from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, Registration, Suspension
+from gridfleet.broker.protocol.messages import (
+    FleetPresence,
+    Message,
+    Presence,
+    Registration,
+    State,
+    Suspension,
+)
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import (
     ALL,
@@ -56,6 +63,9 @@ class AgentRunner:
         self._quota = Quota(agent.id, decoder.presences)
         self._presence_scopes = [scope for name, scope in agent.subscriptions() if name == Presence.TYPE]
         self._started = False
+        self._discoverable = False
+        self._account: tuple[str, State] | None = None
+        """The account that the agent has published last, with its scope."""
         self._subscribed_s = time.monotonic()
         """When the broker accepted its filters last, by `time.monotonic()`."""
         self._timer: Timer | None = None
@@ -79,7 +89,8 @@ class AgentRunner:
         self._act(self.agent.start(self.now_ms()))
 
     def publish_discovery(self) -> None:
-        """Publish the agent's configuration for Home Assistant."""
+        """Publish the agent's configuration for Home Assistant, now and after each lost connection."""
+        self._discoverable = True
         topic_name, payload = discovery_message(self._decoder.site, self.agent.id, *self.agent.presence())
         self.connection.publish(topic_name, payload, qos=1, retain=True)
 
@@ -134,6 +145,10 @@ class AgentRunner:
         self._subscribed_s = time.monotonic()
         if self._started:
             self._publish([self.agent.presence()])
+            if self._discoverable:
+                self.publish_discovery()
+            if self._account is not None:
+                self._publish([self._account])
             self.after_reconnect()
 
     def _on_message(self, topic_name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
@@ -183,6 +198,8 @@ class AgentRunner:
             message_type = MESSAGE_TYPES[message.TYPE]
             if isinstance(message, Presence):
                 message = replace(message, via=self._channels.via)  # noqa: PLW2901
+            elif isinstance(message, State):
+                self._account = scope, message
             topic_name = topic(self._decoder.site, message, scope, self.agent.id)
             expiry_s = self.expiry_s() if message_type.expires else None
             self.connection.publish(

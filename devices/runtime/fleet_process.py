@@ -1,7 +1,8 @@
 """A fleet process: runs many devices of a fleet on a broker, until it is asked to stop."""
 
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -15,6 +16,8 @@ from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.messages import FleetPresence, Presence
+from gridfleet.broker.protocol.topics import topic_filter
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 
@@ -25,6 +28,8 @@ POLL_S: Final = 0.5
 """Seconds between two checks of the connections and of the request to stop."""
 REPORT_AFTER_S: Final = 5.0
 """Seconds that connecting may take before the reason is reported."""
+LOOK_S: Final = 0.3
+"""How long what the broker retains of other fleets may take to arrive, in seconds."""
 OUTAGE_S: Final = 3.0
 """Seconds that connections may be lost before it is reported."""
 
@@ -112,6 +117,8 @@ def run_devices(  # noqa: PLR0913 - everything that the command may choose
     with MqttLoop(address, schema=SCHEMA, spread=True) as loop:
         on_loop(loop)
         decoder = SiteDecoder(fleet.scenario.site, credentials.verify)
+        if credentials is ADDRESS_CREDENTIALS:
+            warn_of_others(_online_already(loop, decoder.site, ids, stop_requested), report)
         if mode is ConnectionMode.SHARED:
             channels: ChannelFactory = SharedConnection(
                 loop, decoder, process_id, credentials.login(process_id)
@@ -140,6 +147,37 @@ def run_devices(  # noqa: PLR0913 - everything that the command may choose
                 outages.check()
         finally:
             group.stop()  # also after a failure: closing connections publishes no last wills
+
+
+def warn_of_others(online: Collection[str], report: Callable[[str], None]) -> None:
+    """Say that other clients use the ids of devices that are about to connect, before those are disconnected."""
+    if online:
+        named = ", ".join(sorted(online)[:3])
+        more = f" and {len(online) - 3} more" if len(online) > 3 else ""
+        report(
+            f"{named}{more} are online already, in another process, which now loses them: stop it, or use another site"
+        )
+
+
+def _online_already(
+    loop: MqttLoop, site: str, ids: Sequence[str], stop_requested: Callable[[], bool]
+) -> set[str]:
+    """Return which devices are online by what the broker retains; a last will that is overdue is not known here."""
+    decoder, found = SiteDecoder(site), set[str]()
+
+    def on_message(topic: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        for address, message in decoder.decode(topic, payload, lambda *_: None):
+            if isinstance(message, Presence):
+                (found.add if message.online else found.discard)(address.sender)
+
+    kinds = [topic_filter(site, Presence.TYPE), topic_filter(site, FleetPresence.TYPE)]
+    look = loop.open(
+        f"look-{secrets.token_hex(4)}", on_message=on_message, filters=[(each, 0) for each in kinds]
+    )
+    loop.run_until(lambda: look.online or stop_requested(), POLL_S)
+    loop.run_until(stop_requested, LOOK_S if look.online else 0.0)
+    look.abort()
+    return found & {*ids}
 
 
 def _own_connections(

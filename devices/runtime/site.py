@@ -1,5 +1,6 @@
 """Runs a whole site in one process on a broker: the clock, every device on its own connection, and a listener."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -17,10 +18,11 @@ from gridfleet.devices.clock.agent import NO_REGISTRATIONS, Clock
 from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.fleet_process import POLL_S, START_S, DeviceGroup
+from gridfleet.devices.runtime.fleet_process import POLL_S, START_S, DeviceGroup, warn_of_others
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.trust.register import Judge
 
+LOG: Final = logging.getLogger(__name__)
 CONNECT_S: Final = 5.0
 """Seconds that the broker may take to accept the first connections."""
 LAST_MESSAGE_S: Final = 30.0
@@ -89,6 +91,7 @@ class SiteRun:
                 loop, decoder, self._receivers, credentials, on_reconnect=self._on_gap, judge=self._judge
             )
             loop.wait_online(CONNECT_S)
+            warn_of_others(self.clock.online_devices & {*self.fleet.ids}, LOG.warning)
             raise_descriptor_limit(len(self.fleet.ids))
             group = DeviceGroup(
                 self.fleet, loop, decoder, credentials=credentials, discoverable=self._discoverable

@@ -26,7 +26,9 @@ ACKNOWLEDGED_S: Final = 30.0
 MAX_CONNECTIONS: Final = 50
 
 
-def read_retained(address: BrokerAddress, site: str, login: Login, *, schema: str = "") -> dict[str, bytes]:
+def read_retained(
+    address: BrokerAddress, site: str, login: Login, *, schema: str = "", quiet_s: float = QUIET_S
+) -> dict[str, bytes]:
     """Return the retained messages of a site, and the Home Assistant discovery of its senders, by topic.
 
     With a `schema`, messages that state another schema version are left out.
@@ -49,7 +51,7 @@ def read_retained(address: BrokerAddress, site: str, login: Login, *, schema: st
         known = -1
         while known != len(found):
             known = len(found)
-            loop.run_until(lambda: False, QUIET_S)
+            loop.run_until(lambda: False, quiet_s)
     own = {topic: payload for topic, payload in found.items() if topic.startswith(f"{ROOT}/{site}/")}
     discovery = {discovery_topic(site, sender) for sender in map(sender_of, own)}
     return own | {topic: payload for topic, payload in found.items() if topic in discovery}

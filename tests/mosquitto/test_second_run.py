@@ -15,7 +15,7 @@ from gridfleet.broker.mqtt.connection import MAX_SHORT
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.clients.retained import read_retained
+from gridfleet.provisioning.clients.retained import read_retained, sender_of
 from gridfleet.provisioning.runs.results import open_recording
 from tests.provisioning.shell import start
 from tests.waiting import wait_until
@@ -66,6 +66,13 @@ def test_each_run_on_a_broker_equals_the_simulation(url: str, tmp_path: Path) ->
     run_and_compare("normal", (*SMALL, "ticks=6"), url, tmp_path / "second")
     run_and_compare("storm", (*SMALL, "ticks=4"), url, tmp_path / "storm")
     run_and_compare("normal", (*SMALL, "ticks=4", "vehicles.count=4"), url, tmp_path / "smaller")
+    left = read_retained(BrokerAddress.parse(url), "germany", NO_LOGIN)
+    assert {sender_of(topic) for topic in left if "vehicle" in topic} >= {
+        f"vehicle-{number}" for number in range(1, 5)
+    }
+    assert not [
+        topic for topic in left if sender_of(topic) in {f"vehicle-{number}" for number in range(5, 9)}
+    ]
 
 
 def test_a_run_after_a_killed_one_equals_the_simulation(tmp_path: Path) -> None:

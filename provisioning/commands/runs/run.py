@@ -30,6 +30,7 @@ from gridfleet.provisioning.runs.live.page_options import add_page_options
 
 if TYPE_CHECKING:
     from gridfleet.broker.address import BrokerAddress
+    from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.site import SiteRun
     from gridfleet.provisioning.runs.live.live_page import LivePage, Watched
     from gridfleet.provisioning.runs.live.lowest_price import LowestPrice
@@ -149,9 +150,9 @@ def _run_once(arguments: argparse.Namespace, page: "LivePage | None") -> int:
     from gridfleet.provisioning.site.register_file import signed_entries
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
-    address = _checked_address(arguments, mode)
-    credentials = credentials_for(arguments.secrets, address)
     fleet = fleet_from_arguments(arguments)
+    address = _checked_address(arguments, mode, fleet)
+    credentials = credentials_for(arguments.secrets, address)
     scenario = fleet.scenario
     target = influx_target(arguments)
     price = LowestPrice()
@@ -248,10 +249,14 @@ def _is_slowed(arguments: argparse.Namespace) -> bool:
     return not chosen and sys.stdout.isatty()
 
 
-def _checked_address(arguments: argparse.Namespace, mode: str) -> "BrokerAddress | None":
-    """Return the address of --broker, after a preflight where no access rules forbid it; None without --broker."""
+def _checked_address(arguments: argparse.Namespace, mode: str, fleet: "Fleet") -> "BrokerAddress | None":
+    """Return the address of --broker; None without --broker.
+
+    Where no access rules forbid it, the broker is tried, and what former fleets have left there is cleared.
+    """
     from gridfleet.broker.protocol.messages import Mode
     from gridfleet.provisioning.cli.terminal import print_message
+    from gridfleet.provisioning.clients.orphans import clear_orphans
     from gridfleet.provisioning.doctor.capabilities import preflight
 
     if arguments.broker is None:
@@ -259,6 +264,7 @@ def _checked_address(arguments: argparse.Namespace, mode: str) -> "BrokerAddress
     address = broker_address(arguments)
     if arguments.secrets is None:
         preflight(address, Mode(mode), print_message)
+        clear_orphans(address, fleet.scenario.site, fleet.ids)
     return address
 
 
