@@ -41,7 +41,7 @@ def tip(page: Browser, share: float) -> str:
 
 def test_a_bar_of_the_market_says_who_how_much_and_from_whom(page: Browser) -> None:
     assert tip(page, 0.3) == "house-1: 10 kWhbids 1.000 €/kWh, buys from turbine-1 for 0.950 €/kWh"
-    assert tip(page, 0.75) == "house-1: 10 kWhbids 0.300 €/kWh; nobody sells"
+    assert tip(page, 0.75) == "house-1: 10 kWhbids 0.300 €/kWh; no seller at this price"
     assert tip(page, 0.02) == ""
 
 

@@ -83,7 +83,7 @@ const SERVED_BY: readonly (readonly [Source | 'unserved', string])[] = [
   ['storage', 'by storages'],
   ['imported', 'by a neighbouring cell'],
   ['grid-supply', 'by the grid supply'],
-  ['unserved', 'not served'],
+  ['unserved', 'no seller at this price'],
 ];
 
 export function buildKey(): void {

@@ -117,7 +117,7 @@ export class MarketView {
       `Tick ${plain(totals.tick + 1)}: ${kwh(wanted)} requested, ${kwh(supply)} offered. Sold by producers ${kwh(sums.producer)}, ` +
       (this.site.devices.has('storage') ? `by storages ${kwh(sums.storage)}, ` : '') +
       `by neighbouring cells ${kwh(sums.imported)}, by the grid supply ${kwh(sums['grid-supply'])}; ` +
-      `${kwh(sums.unserved)} not served. Lowest price sold: ${price(lowest)}.`;
+      `${kwh(sums.unserved)} found no seller at its price. Lowest price sold: ${price(lowest)}.`;
   }
 
   private drawCurve(colours: Colours, slices: Slice[], supply: number, width: number, height: number): void {
@@ -239,7 +239,7 @@ export function sliceAt<T extends { wh: number }>(slices: readonly T[], wh: numb
 }
 
 function sentence({ ueur, by, sold }: Slice): string {
-  if (!sold) return `bids ${price(ueur)}; nobody sells`;
+  if (!sold) return `bids ${price(ueur)}; no seller at this price`;
   const from = { producer: '', storage: '', imported: ' of another cell', 'grid-supply': '', unserved: '' }[by];
   return `bids ${price(ueur)}, buys from ${sold.seller}${from} for ${price(sold.ueur)}`;
 }

@@ -10,7 +10,7 @@ export interface Mark {
 
 /** Marks that are nearer than this, in pixels, are one mark with several texts. */
 export const NEAR_PX = 6;
-const NO_EVENT = /^(Connected|Paused|Resumed|A new run|The run has ended)/;
+const NO_EVENT = /^(Connected|Paused|Resumed|A new run|The run begins|The run has ended)/;
 
 /** The events that change the course of a run, oldest first; who requested them is not repeated. */
 export function marksOf({ entries }: EventLog): Mark[] {

@@ -197,6 +197,11 @@ export class Plot {
       pen.font = labelFont(devicePixelRatio);
       pen.textAlign = 'right';
       pen.textBaseline = 'top'; // above it, prices that are a little higher would run through it
+      pen.setLineDash([]);
+      pen.lineWidth = 3 * devicePixelRatio;
+      pen.lineJoin = 'round';
+      pen.strokeStyle = this.content!.colours.card;
+      pen.strokeText(label, left + width - 4, y + 3);
       pen.fillText(label, left + width - 4, y + 3);
       pen.restore();
     }
