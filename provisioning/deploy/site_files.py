@@ -75,6 +75,20 @@ def fleet_passwords(own: "SecretsFolder", fleet: "Fleet", processes: int) -> dic
     return {own.password_of(name).name: own.password_of(name).read_bytes() for name in names}
 
 
+def part_files(own: "SecretsFolder", fleet: "Fleet", processes: int) -> dict[int, list[str]]:
+    """Return the names of the password files that each fleet process needs: of its devices, and its own."""
+    from gridfleet.devices.runtime.fleet_process import fleet_process_id
+    from gridfleet.devices.runtime.partitioning import part_of
+
+    return {
+        number: [
+            own.password_of(name).name
+            for name in (*part_of(fleet, number, processes), fleet_process_id(number))
+        ]
+        for number in range(1, processes + 1)
+    }
+
+
 def read_or_make_token(path: Path) -> str:
     """Return the token in a file; make a random one where the file is missing."""
     if not path.is_file():

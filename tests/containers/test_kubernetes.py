@@ -13,6 +13,7 @@ import yaml
 
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.partitioning import part_of
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.containers.kubernetes import check_sizes
@@ -45,7 +46,7 @@ def pods(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_pods_are_restricted(written: Path) -> None:
-    namespace = read(written, "secrets.yaml")["Namespace", "gridfleet"]
+    namespace = read(written, "00-namespace.yaml")["Namespace", "gridfleet"]
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for name, pod in pods(written).items():
         assert pod["securityContext"]["runAsNonRoot"] is True, name
@@ -79,7 +80,7 @@ def test_secrets_are_in_a_separate_file_that_only_the_owner_can_read(written: Pa
     secret = read(written, "secrets.yaml")
     names = (*Fleet(load("normal")).ids, "fleet-1", "fleet-2", "fleet-3", "fleet-4")
     assert set(secret["Secret", "fleet"]["data"]) == {f"{name}.password" for name in names}
-    assert set(secret["Secret", "clock"]["data"]) == {"clock.password"}
+    assert set(secret["Secret", "clock"]["data"]) == {"clock.password", "register.json"}
     text = (written / "gridfleet.yaml").read_text(encoding="utf-8")
     for path in (written / "secrets" / "clients").glob("*.password"):
         password = path.read_text().strip()
@@ -122,6 +123,53 @@ def test_services_and_budgets_select_existing_pods(written: Path) -> None:
         assert selector.get("matchLabels", selector) in labels, name
 
 
+def test_the_namespace_comes_before_all_that_is_in_it(written: Path) -> None:
+    """As `kubectl apply -f FOLDER` takes them: files by name, the objects of each in order."""
+    found = [
+        (each["kind"], each["metadata"].get("namespace"))
+        for path in sorted(written.glob("*.yaml"))
+        for each in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    ]
+    assert found[0] == ("Namespace", None)
+    assert len(found) > 10
+    assert {namespace for _, namespace in found[1:]} == {"gridfleet"}
+
+
+def test_each_fleet_pod_sees_the_passwords_of_its_own_part(written: Path) -> None:
+    pod = pods(written)["fleet"]
+    mount = next(each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "passwords")
+    assert (mount["mountPath"], mount["subPathExpr"]) == ("/run/gridfleet/clients", "$(PART)")
+    volume = next(each for each in pod["volumes"] if each["name"] == "passwords")["secret"]
+    fleet = Fleet(load("normal", [*CELLS]))
+    for number in range(1, 5):
+        names = {*part_of(fleet, number, 4), f"fleet-{number}"}
+        seen = [each for each in volume["items"] if each["path"].startswith(f"{number}/")]
+        assert {each["key"] for each in seen} == {f"{name}.password" for name in names}
+        assert {each["path"] for each in seen} == {f"{number}/{name}.password" for name in names}
+    data = read(written, "secrets.yaml")["Secret", "fleet"]["data"]
+    assert {each["key"] for each in volume["items"]} == set(data)
+
+
+def test_only_the_broker_receives_connections(written: Path) -> None:
+    policies = {
+        name: each["spec"]
+        for (kind, name), each in read(written, "gridfleet.yaml").items()
+        if kind == "NetworkPolicy"
+    }
+    assert policies["deny-ingress"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    broker = policies["broker"]
+    assert broker["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "broker"
+    assert broker["ingress"][0] == {"ports": [{"protocol": "TCP", "port": 8883}]}
+
+
+def test_pods_have_time_to_part_and_spread_over_zones(written: Path) -> None:
+    found = pods(written)
+    assert {found[name]["terminationGracePeriodSeconds"] for name in ("clock", "fleet", "recorder")} == {30}
+    for name in ("fleet", "broker"):
+        keys = [each["topologyKey"] for each in found[name]["topologySpreadConstraints"]]
+        assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+
+
 def test_a_second_call_changes_nothing(written: Path) -> None:
     before, yaml_before = read(written, "secrets.yaml"), (written / "gridfleet.yaml").read_text()
     nodes = "3" if "emqx" in pods(written)["broker"]["containers"][0]["image"] else "0"
@@ -140,7 +188,7 @@ def test_kubernetes_own_schema_accepts_the_objects(written: Path, tmp_path: Path
         arguments = [str(VALIDATOR), "--strict", "--kubernetes-version", "1.31", str(path)]
         return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
-    for name in ("secrets.yaml", "gridfleet.yaml"):
+    for name in ("00-namespace.yaml", "secrets.yaml", "gridfleet.yaml"):
         done = validate(written / name)
         assert done.returncode == 0, done.stdout + done.stderr
     mistake = tmp_path / "mistake.yaml"
@@ -203,7 +251,18 @@ def test_telemetry_goes_to_influxdb_if_one_is_given(
 def test_more_passwords_than_one_secret_can_hold_are_refused() -> None:
     many = {f"vehicle-{number:05d}.password": bytes(44) for number in range(24_000)}
     site = KubernetesSite(
-        "s", "image", 1, 0, 2.0, scenario={}, authority=b"", broker={}, clock={}, devices=many, recorder={}
+        "s",
+        "image",
+        1,
+        0,
+        2.0,
+        scenario={},
+        authority=b"",
+        broker={},
+        clock={},
+        devices=many,
+        part_files={},
+        recorder={},
     )
     with pytest.raises(
         CommandError,

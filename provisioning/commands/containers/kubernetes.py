@@ -14,6 +14,7 @@ from gridfleet.provisioning.deploy.site_files import (
     emqx_files,
     fleet_passwords,
     mosquitto_conf,
+    part_files,
     read_or_make_token,
     site_secrets,
 )
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 HELP: Final = "write a site as Kubernetes objects"
 DESCRIPTION: Final = (
-    "Write secrets.yaml, which only you can read, and gridfleet.yaml: a broker (EMQX with --nodes, otherwise one\n"
-    "Mosquitto), the clock, and the fleet in parts: whole cells where there are enough cells. Called again, it\n"
-    "keeps all secrets and updates the rest. Needs Kubernetes 1.31 or later."
+    "Write 00-namespace.yaml, secrets.yaml, which only you can read, and gridfleet.yaml: a broker (EMQX with\n"
+    "--nodes, otherwise one Mosquitto), the clock, and the fleet in parts: whole cells where there are enough\n"
+    "cells. Called again, it keeps all secrets and updates the rest. Needs Kubernetes 1.31 or later."
 )
 EXAMPLES: Final = (
     "gridfleet deploy kubernetes normal",
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Write the two files."""
+    """Write the files."""
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.partitioning import part_of
@@ -115,6 +116,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 own.register.name: own.register.read_bytes(),
             },
             devices=fleet_passwords(own, fleet, parts),
+            part_files=part_files(own, fleet, parts),
             recorder={"recorder.password": own.password_of("recorder").read_bytes(), **token_file},
             influx=arguments.influx or "",
         )
@@ -173,7 +175,14 @@ def _broker(
 
 def _write(folder: Path, site: KubernetesSite) -> None:
     from gridfleet.broker.yaml_text import yaml_documents
-    from gridfleet.provisioning.deploy.kubernetes.manifests import public_objects, secret_objects
+    from gridfleet.provisioning.deploy.kubernetes.manifests import (
+        namespace_object,
+        public_objects,
+        secret_objects,
+    )
 
+    # kubectl applies the files of a folder in the order of their names: the namespace must come first.
+    namespace = yaml_documents([namespace_object(site)])
+    (folder / "00-namespace.yaml").write_text(namespace, encoding="utf-8")
     write_secret(folder / "secrets.yaml", yaml_documents(secret_objects(site)).encode())
     (folder / "gridfleet.yaml").write_text(yaml_documents(public_objects(site)), encoding="utf-8")

@@ -15,6 +15,7 @@ from gridfleet.provisioning.deploy.kubernetes.objects import (
     selector_and_template,
     service,
     volume_claim,
+    zone_spread,
 )
 from gridfleet.provisioning.deploy.kubernetes.site import KubernetesSite
 from gridfleet.provisioning.deploy.site_files import MOUNT, PORT
@@ -34,7 +35,12 @@ def broker_objects(site: KubernetesSite) -> list[Object]:
     container = _emqx(site) if site.nodes else _mosquitto()
     user = EMQX_USER if site.nodes else MOSQUITTO_USER
     files = {"name": "files", "secret": {"secretName": "broker", "defaultMode": 0o440}}
-    pod: Object = {**restricted_pod(user), "containers": [container], "volumes": [files, scratch_volume()]}
+    pod: Object = {
+        **restricted_pod(user),
+        **zone_spread("broker"),
+        "containers": [container],
+        "volumes": [files, scratch_volume()],
+    }
     if site.nodes:
         spread = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels("broker")}}
         pod["affinity"] = {

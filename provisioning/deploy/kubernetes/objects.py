@@ -131,3 +131,35 @@ def object_header(site: KubernetesSite, version: str, kind: str, name: str) -> O
             "labels": {"app.kubernetes.io/part-of": "gridfleet"},
         },
     }
+
+
+def network_policies(site: KubernetesSite) -> list[Object]:
+    """Return policies by which only the broker receives connections: on its port, and its nodes from each other."""
+    to_broker: Object = {
+        "podSelector": {"matchLabels": labels("broker")},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"ports": [{"protocol": "TCP", "port": PORT}]},
+            {"from": [{"podSelector": {"matchLabels": labels("broker")}}]},
+        ],
+    }
+    to_nobody: Object = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    return [
+        {**object_header(site, "networking.k8s.io/v1", "NetworkPolicy", name), "spec": spec}
+        for name, spec in (("deny-ingress", to_nobody), ("broker", to_broker))
+    ]
+
+
+def zone_spread(component: str) -> Object:
+    """Return the pod setting by which the pods of a component spread over zones and nodes, as far as there are any."""
+    return {
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": labels(component)},
+            }
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ]
+    }

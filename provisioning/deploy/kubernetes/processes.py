@@ -5,6 +5,7 @@ broker does not restart thousands of devices.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from gridfleet.provisioning.deploy.kubernetes.objects import (
     Object,
@@ -19,9 +20,15 @@ from gridfleet.provisioning.deploy.kubernetes.objects import (
     selector_and_template,
     service,
     volume_claim,
+    zone_spread,
 )
 from gridfleet.provisioning.deploy.kubernetes.site import TOKEN, KubernetesSite
 from gridfleet.provisioning.deploy.site_files import IMAGE_USER, MOUNT, PORT
+
+GRACE_S: Final = 30
+"""How long a process may take to stop, in seconds."""
+DEVICES_PER_S: Final = 150
+"""How many devices part from a broker in a second: 10 000 took 51 s."""
 
 
 def clock_object(site: KubernetesSite) -> Object:
@@ -47,14 +54,24 @@ def fleet_objects(site: KubernetesSite) -> list[Object]:
     """Return service, StatefulSet and disruption budget of the fleet; pod K runs part K."""
     arguments = ["site", "fleet", *_common_arguments(), f"--part=$(PART)/{site.parts}"]
     container = _process(site, "fleet", arguments, {"cpu": "2", "memory": "1Gi"})
+    for mount in container["volumeMounts"]:
+        if mount["name"] == "passwords":
+            mount["subPathExpr"] = "$(PART)"  # a pod sees the passwords of its own part
     index = {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
     container["env"].append({"name": "PART", "valueFrom": index})
+    pod = _pod(container, "fleet", grace_s=_grace_s(len(site.devices) // site.parts)) | zone_spread("fleet")
+    passwords = next(each for each in pod["volumes"] if each["name"] == "passwords")
+    passwords["secret"]["items"] = [
+        {"key": name, "path": f"{number}/{name}"}
+        for number, names in site.part_files.items()
+        for name in names
+    ]
     spec = {
         "serviceName": "fleet",
         "replicas": site.parts,
         "ordinals": {"start": 1},
         "podManagementPolicy": "Parallel",
-        **selector_and_template("fleet", _pod(container, "fleet"), content_hash(site.devices, site.scenario)),
+        **selector_and_template("fleet", pod, content_hash(site.devices, site.scenario)),
     }
     return [
         service(site, "fleet", "fleet", headless=True),
@@ -109,9 +126,15 @@ def _process(site: KubernetesSite, name: str, arguments: Sequence[str], limits: 
     }
 
 
-def _pod(container: Object, secret: str) -> Object:
+def _grace_s(devices: int) -> int:
+    """Return how long a fleet process may take to publish that so many devices are offline, in seconds."""
+    return GRACE_S + devices // DEVICES_PER_S
+
+
+def _pod(container: Object, secret: str, grace_s: int = GRACE_S) -> Object:
     return {
         **restricted_pod(IMAGE_USER),
+        "terminationGracePeriodSeconds": grace_s,
         "containers": [container],
         "volumes": [
             {"name": "site", "configMap": {"name": "site"}},

@@ -1,6 +1,6 @@
 """What the Kubernetes objects of a site are made from: images, sizes, and the files that the pods read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,5 +29,7 @@ class KubernetesSite:
     devices: Mapping[str, bytes]
     recorder: Mapping[str, bytes]
     """Passwords of clock, devices and recorder by file name; the recorder also has the InfluxDB token, if any."""
+    part_files: Mapping[int, Sequence[str]]
+    """The names of the files in `devices` that each part of the fleet needs, by its number from 1."""
     influx: str = ""
     """URL of an InfluxDB 2 server; empty without one."""
