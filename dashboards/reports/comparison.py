@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Final
@@ -15,25 +16,32 @@ from gridfleet.dashboards.plots.curves import Curves, curves_of
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.reports.html_page import document, figure_html, table
-from gridfleet.dashboards.reports.metrics import Metric, metric_values, metrics_of, number_text, page_unit
+from gridfleet.dashboards.reports.metrics import (
+    METRIC_BY_NAME,
+    Metric,
+    metric_values,
+    metrics_of,
+    number_text,
+    page_unit,
+)
 from gridfleet.dashboards.reports.summary import BROKEN, HOLDS
+from gridfleet.dashboards.statistics.paired import Difference, differences, verdict_text
+from gridfleet.dashboards.statistics.student import half_width
 from gridfleet.dashboards.store.database import Store
 
-LEVEL: Final = 0.95
-"""The confidence level of every interval."""
-_T: Final = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-)  # fmt: skip
-"""Student's t for a two-sided interval of LEVEL, by degrees of freedom from 1."""
-_Z: Final = 1.959964
-"""The same of the normal distribution."""
 CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
 CSV_FILE: Final = "compare.csv"
+DIFFERENCES_FILE: Final = "differences.csv"
+DIFFERENCES_HEADER: Final = "base,label,metric,unit,pairs,mean,low,high,verdict"
 RUNS_FILE: Final = "runs.csv"
 _INTRODUCTION: Final = (
     "Each figure is the mean over the runs of a set ± the standard deviation, with the range in brackets; n is the "
     "number of runs that have the figure, where not all do."
+)
+_PAIRED: Final = (
+    "Runs with equal seeds have the same weather, vehicles and trips; the differences are those of pairs with equal "
+    "seeds. Listed are the figures whose interval leaves out 0; of twenty without any difference one is listed by "
+    "chance."
 )
 _FOOTER: Final = (
     'The same figures as a file: <a href="compare.csv">compare.csv</a>; those of each run: '
@@ -99,29 +107,6 @@ class Spread:
         return f"{mean} ± {spread}{self.count_text}\n{ends}"
 
 
-def half_width(standard_deviation: float, runs: int) -> float:
-    """Return half of the width of the interval around the mean of `runs` independent values; NaN for fewer than two.
-
-    >>> round(half_width(2.0, 5), 3)
-    2.483
-    """
-    return student_t(runs - 1) * standard_deviation / math.sqrt(runs) if runs > 1 else math.nan
-
-
-def student_t(freedom: int) -> float:
-    """Return Student's t for a two-sided interval of LEVEL, from 1 degree of freedom on.
-
-    Beyond the table by the expansion of Abramowitz and Stegun, 26.7.5.
-    """
-    if freedom <= len(_T):
-        return _T[freedom - 1]
-    z = _Z
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3
-
-
 def result_of(store: Store, algorithm: str = "") -> RunResult:
     """Return what a comparison needs of a run; `algorithm` is the offer ranking that it began with."""
     breached = tuple(found.name for found in store.invariants() if not found.holds)
@@ -154,6 +139,9 @@ def write_comparison(
     if png:
         plots.mkdir(parents=True, exist_ok=True)
     _write_csv(spreads, directory / CSV_FILE)
+    found = differences_of(results)
+    if found:
+        _write_differences(found, directory / DIFFERENCES_FILE)
     rows = (((label, run.algorithm), run) for label, runs in results.items() for run in runs)
     write_runs(directory / RUNS_FILE, ("set", "algorithm"), rows, spreads)
     figures, curves = (
@@ -194,6 +182,41 @@ def write_runs(
             writer.writerow([*written, run.seed, *numbers, run.verdict])
 
 
+def differences_of(results: Mapping[str, Sequence[RunResult]]) -> list[Difference]:
+    """Return how each set differs from the first one, in every metric, over the seeds that both have."""
+    names = {name for runs in results.values() for run in runs for name in run.figures}
+    figures = {label: {run.seed: run.figures for run in runs} for label, runs in results.items()}
+    return [
+        found
+        for metric in metrics_of(names)
+        for found in differences(
+            metric.name,
+            {
+                label: {seed: known.get(metric.name, math.nan) for seed, known in runs.items()}
+                for label, runs in figures.items()
+            },
+        )
+    ]
+
+
+def difference_text(difference: Difference) -> str:
+    """Return a difference in words, with its interval and the number of equal seeds."""
+    metric = METRIC_BY_NAME[difference.name]
+    return verdict_text(difference, metric.title, metric.unit, metric.places)
+
+
+def _write_differences(found: Sequence[Difference], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(DIFFERENCES_HEADER + "\n")
+        writer = csv_writer(file, lineterminator="\n")
+        for each in found:
+            unit = METRIC_BY_NAME[each.name].unit or "count"
+            numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in (each.mean, each.low, each.high))
+            writer.writerow(
+                [each.base, each.label, each.name, unit, each.pairs, *numbers, difference_text(each)]
+            )
+
+
 def _by_metric(spreads: Sequence[Spread]) -> dict[str, list[tuple[str, float, float, float, float]]]:
     """Return label, mean, standard deviation, min and max by the metric's name."""
     found: dict[str, list[tuple[str, float, float, float, float]]] = {}
@@ -209,6 +232,22 @@ def _write_csv(spreads: Sequence[Spread], path: Path) -> None:
         for s in spreads:
             numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in (s.mean, s.sd, s.min, s.max))
             writer.writerow([s.label, s.metric.name, s.metric.unit or "count", s.runs, *numbers])
+
+
+def _differences_html(results: Mapping[str, Sequence[RunResult]]) -> str:
+    """Return a table of what the runs show about the differences of the sets; nothing for one set."""
+    shown = [each for each in differences_of(results) if each.shown and each.pairs > 1]
+    if len(results) < 2:
+        return ""
+    rows = []
+    for each in shown:
+        metric = METRIC_BY_NAME[each.name]
+        mean, low, high = (number_text(value, metric.places) for value in (each.mean, each.low, each.high))
+        rows.append((metric.title, each.label, mean, f"{low} to {high}", difference_text(each)))
+    heads = ("Figure", "Set", "Difference", "95 % interval", "In words")
+    base = escape(next(iter(results)))
+    text = f"<h2>Differences to {base}</h2><p>{_PAIRED}</p>"
+    return text + (table(heads, rows, numbers=(2,)) if rows else "<p>None.</p>")
 
 
 def _page(
@@ -229,6 +268,7 @@ def _page(
         table(("Set", "Runs", "Seeds"), seeds, numbers=(1,)),
         "<h2>Key figures</h2>",
         table(("Figure", "Unit", *labels), rows, numbers=range(2, 2 + len(labels))),
+        _differences_html(results),
         "<h2>Figures</h2>",
         *pictures,
         f"<footer>{_FOOTER}{_PNG_FOOTER if png else ''}.</footer>",

@@ -85,6 +85,7 @@ STORAGE_METRICS: Final = (
 )
 """Those of a run with storages; a run without any does not have them."""
 
+METRIC_BY_NAME: Final = {metric.name: metric for metric in (*METRICS, *STORAGE_METRICS)}
 FULL: Final = 0.95
 """Mean state of charge at which the chargers count as full."""
 

@@ -222,6 +222,17 @@ class Store:
         """Add rows, or replace those with the same (tick, time, kind, subject)."""
         self._add(schema.EVENTS, rows)
 
+    def drop_before(self, tick: int) -> None:
+        """Delete all rows of ticks before one, such as those of a warm-up; reservations count by their call."""
+        if tick <= 0:
+            return
+        begins_ms = self.facts().start_ms + tick * self.facts().tick_ms
+        for table in schema.TABLES:
+            if "tick" in schema.FIELDS[table.name]:
+                self._run(f"DELETE FROM {table.name} WHERE tick < ?", [(tick,)])  # noqa: S608 - our own names
+        self._run("DELETE FROM reservations WHERE requested_ms < ?", [(begins_ms,)])
+        self.commit()
+
     def put_meta(self, key: str, value: object) -> None:
         """Store a JSON value under a key; it replaces an older one."""
         text = json_text(value, sort_keys=True, allow_nan=False)

@@ -154,7 +154,7 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--force", action="store_true", help="replace the results that are there already")
 
 
-def add_batch(parser: argparse.ArgumentParser, seeds: int) -> None:
+def add_batch(parser: argparse.ArgumentParser, seeds: int | None) -> None:
     """Add --seeds, with its default, and --jobs."""
     parser.add_argument(
         "--seeds",
@@ -168,6 +168,16 @@ def add_batch(parser: argparse.ArgumentParser, seeds: int) -> None:
         type=whole_number(1, MAX_JOBS),
         metavar="N",
         help="number of parallel processes (default: one per processor)",
+    )
+
+
+def add_warm_up(parser: argparse.ArgumentParser) -> None:
+    """Add --warm-up."""
+    parser.add_argument(
+        "--warm-up",
+        type=whole_number(0, MAX_TICKS),
+        metavar="TICKS",
+        help="leave the first ticks of each run out of its key figures, in which buffers fill (default: 0)",
     )
 
 

@@ -9,10 +9,11 @@ import ctypes
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from gridfleet.dashboards.reports.comparison import RunResult, result_of
@@ -33,29 +34,48 @@ POLL_S: Final = 0.2
 """Seconds between two checks for Ctrl-C."""
 
 
-def measure_run(scenario: Scenario) -> RunResult:
-    """Simulate a scenario and return only its key figures."""
+def measure_run(scenario: Scenario, warm_up: int = 0) -> RunResult:
+    """Simulate a scenario and return only its key figures, those of the first `warm_up` ticks left out."""
     with open_recording(scenario, None) as recorded:
         Simulation(scenario, receivers=(recorded.receive,), judge=recorded.judgements).run()
         recorded.finish()
+        recorded.store.drop_before(warm_up)
         return result_of(recorded.store, scenario.settings.algorithm)
 
 
+def check_warm_up(ticks: int, scenarios: Iterable[Scenario]) -> None:
+    """Raise CommandError where a run would have no tick after its warm-up."""
+    shortest = min((each.ticks for each in scenarios), default=0)
+    if ticks >= shortest:
+        raise CommandError(
+            "--warm-up", f"{ticks} of {shortest} ticks leaves none: give fewer, or longer runs"
+        )
+
+
 def run_batch(
-    sets: Mapping[str, Sequence[Scenario]], jobs: int | None, title: str
+    sets: Mapping[str, Sequence[Scenario]], jobs: int | None, title: str, warm_up: int = 0
 ) -> tuple[dict[str, list[RunResult]], bool]:
     """Simulate every scenario of every set in `jobs` processes; return the runs by set, and whether it was interrupted.
 
     The runs keep the order of the scenarios. After Ctrl-C only the finished runs are returned. `title` is that of the
-    progress bar.
+    progress bar; key figures leave out the first `warm_up` ticks.
     """
-    return run_all(measure_run, sets, jobs, title)
+    return run_all(partial(measure_run, warm_up=warm_up), sets, jobs, title)
 
 
 def run_all(
-    measure: Callable[[T], R], sets: Mapping[L, Sequence[T]], jobs: int | None, title: str
+    measure: Callable[[T], R],
+    sets: Mapping[L, Sequence[T]],
+    jobs: int | None,
+    title: str,
+    on_finished: Callable[[T, R], None] | None = None,
 ) -> tuple[dict[L, list[R]], bool]:
-    """Call a function of a module with every item of every set in `jobs` processes, as `run_batch` does."""
+    """Call a function of a module with every item of every set in `jobs` processes, as `run_batch` does.
+
+    `on_finished` is called in this process with each item and its result, in the order in which they end.
+    """
+    if not any(sets.values()):
+        return {}, False
     order = [(label, item) for label, items in sets.items() for item in items]
     processes = min(jobs or _processors(), len(order))
     context = multiprocessing.get_context("spawn")
@@ -66,7 +86,13 @@ def run_all(
         with _children_ignore_signals():
             futures = [pool.submit(measure, item) for _, item in order]
         try:
-            _await(futures, interruption, title)
+            items = dict(zip(futures, (item for _, item in order), strict=True))
+
+            def note(future: Future[R]) -> None:
+                if on_finished is not None:
+                    on_finished(items[future], future.result())
+
+            _await(futures, interruption, title, note)
         except BrokenProcessPool:
             _stop(futures)
             if not interruption.requested:
@@ -95,14 +121,20 @@ def finish_batch(measured: Mapping[str, Sequence[RunResult]], done: str, *, inte
     return ExitCode.BREACHED if breached else ExitCode.SUCCESS
 
 
-def _await(futures: Sequence[Future[Any]], interruption: Interruption, title: str) -> None:
-    """Wait until all runs are done, one has failed, or Ctrl-C was pressed."""
+def _await(
+    futures: Sequence[Future[R]],
+    interruption: Interruption,
+    title: str,
+    note: Callable[[Future[R]], None],
+) -> None:
+    """Wait until all runs are done, one has failed, or Ctrl-C was pressed; note each that is done."""
     with count_bar(title, len(futures)) as count:
         pending = set(futures)
         while pending and not interruption.requested:
             done, pending = wait(pending, POLL_S, FIRST_COMPLETED)
             for future in done:
                 future.result()
+                note(future)
             count(len(futures) - len(pending))
 
 

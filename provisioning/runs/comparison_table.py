@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
+from gridfleet.dashboards.reports.comparison import (
+    DIFFERENCES_FILE,
+    RunResult,
+    Spread,
+    compare,
+    difference_text,
+    differences_of,
+    write_comparison,
+)
 from gridfleet.dashboards.reports.metrics import number_text
 from gridfleet.provisioning.cli.terminal import coloured, print_result
 from gridfleet.provisioning.runs.results import clear_results, writing_results
@@ -14,6 +22,8 @@ from gridfleet.provisioning.runs.results import clear_results, writing_results
 COLUMNS: Final = 100
 """How wide a table is in a file or a pipe."""
 _GAP: Final = 2
+MAX_VERDICTS: Final = 12
+"""Most differences that the terminal shows."""
 
 
 def write_and_print(
@@ -21,10 +31,26 @@ def write_and_print(
 ) -> None:
     """Write compare.html, compare.csv, runs.csv, and with `png` the plots as PNG; print the table."""
     print_result(table_text(compare(results), list(results), terminal_columns()))
+    lines = verdict_lines(results)
+    if lines:
+        print_result("\n".join(lines))
     with writing_results(directory, "make room, then compare again"):
         clear_results(directory)
         page = write_comparison(results, directory, png=png)
     print_result(f"Report  {page}")
+
+
+def verdict_lines(results: Mapping[str, Sequence[RunResult]]) -> list[str]:
+    """Return what equal seeds show about the sets' differences from the first, the most certain first."""
+    found = [each for each in differences_of(results) if each.shown and each.pairs > 1]
+    found.sort(key=lambda each: (each.half_width / abs(each.mean), each.label, each.name))
+    lines = [f"  {difference_text(each)}" for each in found[:MAX_VERDICTS]]
+    if len(found) > MAX_VERDICTS:
+        lines.append(f"  and {len(found) - MAX_VERDICTS} more: {DIFFERENCES_FILE}")
+    if lines:
+        return ["Differences that equal seeds show, 95 % intervals:", *lines]
+    pairs = max((each.pairs for each in differences_of(results)), default=0)
+    return [f"No difference that {pairs} equal seeds show: take more with --seeds"] if pairs > 1 else []
 
 
 def terminal_columns() -> int:

@@ -25,7 +25,8 @@ from gridfleet.provisioning.runs.live_run import BROKER_FILE
 FILES: Final = (
     STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "demand.csv", "manifest.json",
     "welfare.csv", "indicators.csv", "report.html",
-    "compare.html", "compare.csv", "runs.csv", "sweep.csv", "lies.csv", HISTORY_FILE,
+    "compare.html", "compare.csv", "runs.csv", "differences.csv", "sweep.csv",
+    "sweep.parquet", "sweep.jsonl", "lies.csv", HISTORY_FILE,
 )  # fmt: skip
 """The names of what runs, comparisons and sweeps write, beside plots/."""
 
@@ -125,12 +126,13 @@ def results_in(directory: Path) -> list[str]:
     return [*found, "plots"] if any((directory / "plots").glob("*.png")) else found
 
 
-def clear_results(directory: Path) -> None:
-    """Delete earlier results, so that they are not mistaken for new ones; delete nothing else."""
+def clear_results(directory: Path, keep: frozenset[str] = frozenset()) -> None:
+    """Delete earlier results but those to keep, so that they are not mistaken for new ones; delete nothing else."""
     if not results_in(directory):
         return
     plots = directory / "plots"
-    for path in (*map(directory.joinpath, FILES), directory / BROKER_FILE, *plots.glob("*.png")):
+    files = [name for name in FILES if name not in keep]
+    for path in (*map(directory.joinpath, files), directory / BROKER_FILE, *plots.glob("*.png")):
         path.unlink(missing_ok=True)
     for path in directory.glob(f"{STORE}*"):  # with SQLite's side files, which a killed run leaves
         path.unlink()

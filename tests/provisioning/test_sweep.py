@@ -9,12 +9,12 @@ from scipy import stats
 
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.plots.sweep_plots import SweepLine, sweep_figure
-from gridfleet.dashboards.reports.comparison import half_width, student_t
 from gridfleet.dashboards.reports.metrics import METRICS
+from gridfleet.dashboards.statistics.student import half_width, student_t
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.parser import make_parser
-from gridfleet.provisioning.runs import batch_runner
+from gridfleet.provisioning.runs.experiments import sweep
 from gridfleet.provisioning.runs.batch_runner import measure_run
 from gridfleet.provisioning.runs.experiments.sweep import Sweep
 from gridfleet.provisioning.runs.experiments.variations import grid, parse_variation
@@ -178,7 +178,7 @@ def test_results_are_a_row_for_each_run_a_table_and_a_figure(tmp_path: Path) -> 
     for name in ("sweep.csv", "plots/sweep.png"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
     again = gridfleet(*words, "--out", "one", cwd=tmp_path)
-    assert "holds results already (sweep.csv, plots)" in again.err
+    assert "holds results already (sweep.csv, sweep.jsonl, plots)" in again.err
 
 
 def test_the_newest_sweep_has_a_link_and_a_breach_is_in_the_results(
@@ -189,7 +189,7 @@ def test_the_newest_sweep_has_a_link_and_a_breach_is_in_the_results(
     sets = _sweep(*words).scenarios()
     measured = {label: [measure_run(runs[0])] for label, runs in sets.items()}
     measured["count=3"] = [replace(measured["count=3"][0], breached=("energy",))]
-    monkeypatch.setattr(batch_runner, "run_batch", lambda *_: (measured, False))
+    monkeypatch.setattr(sweep, "run_sweep", lambda *_: (measured, False))
     assert main(["sweep", "normal", *words]) == ExitCode.BREACHED
     captured = capsys.readouterr()
     assert captured.err == "gridfleet: count=3, seed 49: breached energy\n"

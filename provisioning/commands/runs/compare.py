@@ -11,6 +11,7 @@ from gridfleet.provisioning.cli.arguments import (
     add_scenario,
     add_set,
     add_ticks,
+    add_warm_up,
     algorithm,
 )
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 HELP: Final = "compare scenarios and algorithms over several seeds"
 DESCRIPTION: Final = (
     "Simulate every scenario with every algorithm and several seeds, in parallel processes, and print the mean\n"
-    "and standard deviation of each key figure over the seeds. Writes compare.html, compare.csv, runs.csv with a\n"
-    "row for each run. Use it for whole scenarios and rankings side by side; for the values of\n"
-    "any other key, such as a clearing rule, use `gridfleet sweep`. With --liars it prints instead what each lie\n"
-    "does to the welfare of all, to the honest and to the liar, with the site's defences and without them, and\n"
-    "writes lies.csv."
+    "and standard deviation of each key figure over the seeds, and in words how each set differs from the first,\n"
+    "over equal seeds. Writes compare.html, compare.csv, differences.csv, and runs.csv with a row for each run. Use\n"
+    "it for whole scenarios and rankings side by side; for the values of any other key, such as a clearing rule,\n"
+    "use `gridfleet sweep`. With --liars it prints instead what each lie does to the welfare of all, to the honest\n"
+    "and to the liar, with the site's defences and without them, and writes lies.csv."
 )
 EXAMPLES: Final = (
     "gridfleet compare normal --algorithm best,random",
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how vehicles choose a charger; separate several by commas (default: the scenario's)",
     )
     add_batch(parser, SEEDS)
+    add_warm_up(parser)
     add_ticks(parser)
     add_set(parser)
     add_liars(parser)
@@ -58,18 +60,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run all simulations; write and print the comparison."""
-    from gridfleet.provisioning.runs.batch_runner import finish_batch, run_batch
+    from gridfleet.provisioning.runs.batch_runner import check_warm_up, finish_batch, run_batch
     from gridfleet.provisioning.runs.comparison_table import write_and_print
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
     sets = scenario_sets(arguments)
+    check_warm_up(arguments.warm_up or 0, [each for runs in sets.values() for each in runs])
     names = list(dict.fromkeys(scenarios[0].name for scenarios in sets.values()))
     name = "-".join(["compare", *names])
     name = name if len(name) <= MAX_NAME_LENGTH else "compare"
     if arguments.liars:
         return _compare_lies(arguments, sets, name)
     with claim_run_folder(arguments.out, name, force=arguments.force, link=LATEST) as folder:
-        measured, interrupted = run_batch(sets, arguments.jobs, "compare")
+        measured, interrupted = run_batch(sets, arguments.jobs, "compare", arguments.warm_up or 0)
         if measured:
             write_and_print(measured, folder.path, png=arguments.png)
             folder.begin()

@@ -2,17 +2,24 @@
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.dashboards.reports.comparison import LEVEL, RunResult, compare
+from gridfleet.dashboards.reports.comparison import RunResult, compare
 from gridfleet.dashboards.reports.sweep import CSV_FILE, PLOT_FILE, SweepPoint, write_sweep
+from gridfleet.dashboards.statistics.student import LEVEL
 from gridfleet.devices.config.scenario import Change, Scenario
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.scenario_options import over_seeds, scenario_with_changes
-from gridfleet.provisioning.cli.terminal import print_result
+from gridfleet.provisioning.cli.terminal import print_message, print_result
+from gridfleet.provisioning.runs.batch_runner import measure_run, run_all
 from gridfleet.provisioning.runs.comparison_table import table_text, terminal_columns
+from gridfleet.provisioning.runs.experiments.journal import FILE as JOURNAL
+from gridfleet.provisioning.runs.experiments.journal import SweepJournal, run_key
+from gridfleet.provisioning.runs.experiments.parquet import write_parquet
+from gridfleet.provisioning.runs.experiments.sampling import latin_hypercube
 from gridfleet.provisioning.runs.experiments.variations import (
     OPTION,
     Variation,
@@ -37,27 +44,41 @@ class Sweep:
     def __init__(self, arguments: Namespace) -> None:
         """Read `--vary`; raise SweepError with every mistake, in its values as well, where it cannot be read."""
         self._arguments = arguments
+        self._sample: int | None = getattr(arguments, "sample", None)
+        if not arguments.vary:
+            raise SweepError(f"nothing is varied: give {OPTION} KEY=VALUES, or a plan with a table [vary]")
         mistakes: list[str] = []
         found: list[Variation] = []
         for text in arguments.vary:
             try:
-                found.append(parse_variation(text))
+                found.append(parse_variation(text, ranges=self._sample is not None))
             except CommandError as error:
                 mistakes.append(str(error))
         mistakes += _contradictions(found, arguments)
         if mistakes:
             raise SweepError("\n".join(dict.fromkeys([*mistakes, *_wrong_values(found, arguments)])))
         self.variations = found
+        first = scenario_with_changes(arguments.scenario, arguments) if self._sample is not None else None
+        self._sample_seed = 0 if first is None else first.seed
         self.keys = [each.key for each in found]
         self._names = short_names(self.keys)
+
+    def combinations(self) -> Iterator[tuple[Change, ...]]:
+        """Yield the combinations of values: all of them, or a Latin hypercube."""
+        if self._sample is None:
+            return grid(self.variations)
+        return latin_hypercube(self.variations, self._sample, self._sample_seed)
 
     @property
     def runs(self) -> int:
         """The number of runs."""
-        return grid_size(self.variations) * int(self._arguments.seeds)
+        settings = grid_size(self.variations) if self._sample is None else self._sample
+        return settings * int(self._arguments.seeds)
 
     def size_text(self) -> str:
         """Return the number of runs and how it comes about, as text."""
+        if self._sample is not None:
+            return f"{self.runs} runs ({self._sample} settings × {self._arguments.seeds} seeds)"
         sizes = [f"{len(each.values)} of {each.key}" for each in self.variations]
         return f"{self.runs} runs ({' × '.join(sizes)} × {self._arguments.seeds} seeds)"
 
@@ -67,7 +88,7 @@ class Sweep:
         of_file = _problems(lambda: scenario_with_changes(arguments.scenario, arguments))
         sets: dict[str, list[Scenario]] = {}
         mistakes: dict[str, None] = dict.fromkeys(of_file)
-        for changes in grid(self.variations):
+        for changes in self.combinations():
             label = self._label(changes)
             try:
                 first = scenario_with_changes(arguments.scenario, arguments, varied=changes)
@@ -83,7 +104,7 @@ class Sweep:
     def points(self, measured: Mapping[str, Sequence[RunResult]]) -> list[SweepPoint]:
         """Return the combinations that have runs, in the order of the grid."""
         found = []
-        for changes in grid(self.variations):
+        for changes in self.combinations():
             label = self._label(changes)
             runs = tuple(measured.get(label, ()))
             if runs:
@@ -98,6 +119,32 @@ class Sweep:
         return " ".join(f"{name}={_value_text(each)}" for name, each in pairs if name != without)
 
 
+def run_sweep(
+    sets: Mapping[str, Sequence[Scenario]], jobs: int | None, warm_up: int, journal: SweepJournal
+) -> tuple[dict[str, list[RunResult]], bool]:
+    """Simulate what the journal has not finished; return all runs by label, and whether it was interrupted."""
+    keys = {id(each): run_key(each, warm_up, journal.revision) for runs in sets.values() for each in runs}
+    left = {
+        label: [each for each in runs if keys[id(each)] not in journal.finished]
+        for label, runs in sets.items()
+    }
+    before = sum(map(len, sets.values())) - sum(map(len, left.values()))
+    if before:
+        print_message(f"{before} runs were finished before, {sum(map(len, left.values()))} are left")
+    _, interrupted = run_all(
+        partial(measure_run, warm_up=warm_up),
+        left,
+        jobs,
+        "sweep",
+        lambda scenario, result: journal.add(keys[id(scenario)], result),
+    )
+    measured = {
+        label: [journal.finished[keys[id(each)]] for each in runs if keys[id(each)] in journal.finished]
+        for label, runs in sets.items()
+    }
+    return {label: runs for label, runs in measured.items() if runs}, interrupted
+
+
 def write_and_print(sweep: Sweep, measured: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
     """Write sweep.csv and the figure; print mean and confidence interval of every key figure for each combination."""
     points = sweep.points(measured)
@@ -108,9 +155,11 @@ def write_and_print(sweep: Sweep, measured: Mapping[str, Sequence[RunResult]], d
     if any(len(point.runs) > 1 for point in points):
         print_result(f"Mean of the seeds ± half of its {100 * LEVEL:.0f} % confidence interval")
     with writing_results(directory, "make room, then sweep again"):
-        clear_results(directory)
+        clear_results(directory, keep=frozenset((JOURNAL,)))
         write_sweep(sweep.keys, points, spreads, directory)
-    print_result(f"Files   {directory}/: {CSV_FILE}, plots/{PLOT_FILE}")
+        parquet = write_parquet(directory / CSV_FILE, frozenset((*sweep.keys, "verdict")))
+    written = [CSV_FILE, *([parquet.name] if parquet is not None else []), f"plots/{PLOT_FILE}"]
+    print_result(f"Files   {directory}/: {', '.join(written)}")
 
 
 def _contradictions(variations: Sequence[Variation], arguments: Namespace) -> list[str]:

@@ -16,6 +16,7 @@ OPTION: Final = "--vary"
 MAX_VALUES: Final = 10_000
 """Most values of one key."""
 _NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
+_OPEN_RANGE: Final = re.compile(rf"{_NUMBER}:{_NUMBER}")
 _RANGE: Final = re.compile(rf"({_NUMBER}):({_NUMBER}):({_NUMBER})")
 _EXAMPLE: Final = "settings.turbine_scale=0,0.5,1 or settings.turbine_scale=0:1:0.25"
 
@@ -31,8 +32,10 @@ class Variation(NamedTuple):
         return (change_of(f"{self.key}={value}", OPTION) for value in self.values)
 
 
-def parse_variation(text: str) -> Variation:
+def parse_variation(text: str, *, ranges: bool = False) -> Variation:
     """Return the key and the values of an option's text; raise CommandError for one that is not allowed.
+
+    With `ranges` a range without a step, `FROM:TO`, is one value: a sample draws from it.
 
     >>> parse_variation("vehicles.count=10:30:10")
     Variation(key='vehicles.count', values=('10', '20', '30'))
@@ -45,6 +48,9 @@ def parse_variation(text: str) -> Variation:
         raise CommandError(f"{OPTION} {text}", f"expected KEY=VALUES, such as {_EXAMPLE}")
     limits = _RANGE.fullmatch(written.strip())
     values = _steps(text, *limits.groups()) if limits else _split(written)
+    if not ranges and any(map(_OPEN_RANGE.fullmatch, values)):
+        problem = "a range needs a step, FROM:TO:STEP, or --sample N, which draws from it"
+        raise CommandError(f"{OPTION} {text}", problem)
     if not all(values):
         raise CommandError(f"{OPTION} {text}", f"a value is missing: write them as {_EXAMPLE}")
     twice = _first_duplicate(Variation(key, values))

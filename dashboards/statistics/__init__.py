@@ -1,0 +1,1 @@
+"""Statistics of sets of runs: confidence intervals, and paired differences on common random numbers."""
