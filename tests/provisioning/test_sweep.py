@@ -14,8 +14,8 @@ from gridfleet.dashboards.statistics.student import half_width, student_t
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.parser import make_parser
-from gridfleet.provisioning.runs.experiments import sweep
 from gridfleet.provisioning.runs.batch_runner import measure_run
+from gridfleet.provisioning.runs.experiments import sweep
 from gridfleet.provisioning.runs.experiments.sweep import Sweep
 from gridfleet.provisioning.runs.experiments.variations import grid, parse_variation
 from tests.provisioning.shell import gridfleet, on_terminal
