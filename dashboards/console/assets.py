@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from gridfleet.dashboards.console.errors import ConsoleError
+from gridfleet.dashboards.replay_link import REPLAY_ADDRESS
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -78,6 +79,9 @@ def folder_file(folder: Path, name: str) -> Asset | None:
     if not allowed or ".." in parts or "/" in parts or path.suffix not in _FOLDER_FILES or path.is_symlink():
         return None
     try:
-        return asset(name, path.read_bytes(), level=6)
+        body = path.read_bytes()
     except OSError:
         return None
+    if name == "report.html":  # its links to the replay lead to this page
+        body = body.replace(f'href="{REPLAY_ADDRESS}#'.encode(), b'href="../#')
+    return asset(name, body, level=6)

@@ -8,9 +8,11 @@ from typing import Final
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from gridfleet.dashboards.plots import style
+from gridfleet.dashboards.plots.event_labels import FONT_SIZE, place_labels
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?=(?:\d{3})+(?!\d))")
@@ -18,8 +20,6 @@ _HOUR_STEPS: Final = (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 720)
 _MAX_TICKS: Final = 12
 _MAX_SPANS: Final = 40
 _MAX_DAY_LINES: Final = 10
-_MIN_LABEL_DISTANCE: Final = 0.2
-"""Smallest distance between the names of two events, as a share of the axis."""
 
 
 class _PageNumbers(ScalarFormatter):
@@ -121,8 +121,9 @@ def _clock(timeline: Timeline, hour: float, step: float, *, is_first: bool) -> s
 
 
 def _events(axes: Axes, timeline: Timeline, begin: float, end: float, *, named: bool) -> None:
-    """Shade spans and mark instants; write their names above the axes, close ones together."""
-    names: list[tuple[float, list[str]]] = []
+    """Shade spans and mark instants; write their names above the axes, none over another."""
+    width = _width_points(axes)
+    names: list[tuple[float, str]] = []
     for span in timeline.spans[:_MAX_SPANS]:
         if span.begin_hour > end or (span.end_hour or span.begin_hour) < begin:
             continue
@@ -133,23 +134,24 @@ def _events(axes: Axes, timeline: Timeline, begin: float, end: float, *, named: 
                 span.begin_hour, span.end_hour, color=style.EVENT, alpha=0.22, linewidth=0, zorder=0.5
             )
         place = max(0.0, (span.begin_hour - begin) / (end - begin))
-        if names and place - names[-1][0] < _MIN_LABEL_DISTANCE:
-            names[-1][1].append(span.text)
-        else:
-            names.append((place, [span.text]))
-    for place, texts in names if named else []:
-        text = " · ".join(style.label(text, 44) for text in texts[:2])
-        text += f" · {len(texts) - 2} more" if len(texts) > 2 else ""
-        side = "right" if place > 0.6 else "left"
-        spot, shift = (place, 1.0), (0, 3)
+        names.append((place * width, span.text))
+    for found in place_labels(names, width) if named else []:
         axes.annotate(
-            text,
-            spot,
-            shift,
+            found.text,
+            (found.place / width, 1.0),
+            (0, 3),
             "axes fraction",
             "offset points",
-            ha=side,
+            ha=found.side,
             va="bottom",
-            fontsize=7.5,
+            fontsize=FONT_SIZE,
             color=style.MUTED,
+            annotation_clip=False,
         )
+
+
+def _width_points(axes: Axes) -> float:
+    """Return the width of axes in points, before they are laid out: they get wider by that, never narrower."""
+    figure = axes.figure
+    inches = figure.get_figwidth() if isinstance(figure, Figure) else style.WIDTH_INCHES
+    return 72 * inches * axes.get_position().width

@@ -134,7 +134,8 @@ PLOTS: Final = (
     Plot(
         "reservation-outcomes",
         "Charging reservations",
-        "Left: how many calls for proposals reached each step. Right: how the chargers' offers ended.",
+        "Left: how many calls for proposals, and reservations of them, reached each step. Right: how the accepted "
+        "reservations ended.",
         "count",
         "reservations.csv: requested, offered, accepted, arrived, released, outcome",
         charging.reservation_outcomes,

@@ -25,20 +25,35 @@ def document(title: str, body: str) -> str:
 
 
 def table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), kind: str = ""
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Iterable[int] = (),
+    kind: str = "",
+    links: Sequence[str] = (),
 ) -> str:
-    """Return a table of plain texts, a second line in small type; columns in `numbers` are right-aligned."""
+    """Return a table of plain texts, a second line in small type; columns in `numbers` are right-aligned.
+
+    `links` are addresses to which the first column leads, one for each row.
+    """
     right = frozenset(numbers)
 
-    def cell(tag: str, column: int, text: str) -> str:
+    def cell(tag: str, column: int, text: str, link: str = "") -> str:
         look = ' class="number"' if column in right else ""
         first, _, second = escape(text).partition("\n")
+        if link:
+            first = f'<a href="{escape(link)}" target="_blank" rel="noopener">{first}</a>'
         return f"<{tag}{look}>{first}{f'<br><small>{second}</small>' if second else ''}</{tag}>"
 
     head = "".join(cell("th", column, text) for column, text in enumerate(heads))
     lines = [
-        "<tr>" + "".join(cell("td", column, text) for column, text in enumerate(row)) + "</tr>"
-        for row in rows
+        "<tr>"
+        + "".join(
+            cell("td", column, text, links[number] if links and column == 0 else "")
+            for column, text in enumerate(row)
+        )
+        + "</tr>"
+        for number, row in enumerate(rows)
     ]
     body = "\n".join(lines)
     return (

@@ -14,7 +14,8 @@ from gridfleet.broker.simulated_time import minute_text
 from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.kind_names import plural, singular
 from gridfleet.dashboards.plots.catalog import plots_of, render_all
-from gridfleet.dashboards.recording.events import SUSPENDED
+from gridfleet.dashboards.recording.events import SITE, SUSPENDED
+from gridfleet.dashboards.replay_link import replay_link
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
 from gridfleet.dashboards.reports.metrics import metric_values, metrics_of, number_text, page_unit
 from gridfleet.dashboards.reports.own_figures import own_figures_html
@@ -28,6 +29,10 @@ MAX_CELLS: Final = 30
 MAX_EVENTS: Final = 40
 FILES: Final = ("ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "summary.json")
 
+_REPLAY: Final = (
+    "<p>While <code>gridfleet replay FOLDER</code> shows this run, with the folder of this report, a time leads "
+    "to its tick there.</p>"
+)
 _SPAN: Final = "SELECT min(simulated_ms), max(simulated_ms), max(tick) FROM ticks"
 _DEVICES: Final = (
     "SELECT role, kind, count(DISTINCT agent) FROM agents GROUP BY role, kind ORDER BY role, kind"
@@ -204,8 +209,14 @@ def _events(store: Store) -> str:
         (minute_text(event.simulated_ms), event.kind, event.subject, event.text)
         for event in events[:MAX_EVENTS]
     ]
+    links = [replay_link(event.tick, _device(event.subject)) for event in events[:MAX_EVENTS]]
     more = f"<p>… and {len(events) - MAX_EVENTS} more.</p>" if len(events) > MAX_EVENTS else ""
-    return "<h2>Events</h2>\n" + table(("Simulated time", "Event", "Subject", "Description"), rows) + more
+    heads = ("Simulated time", "Event", "Subject", "Description")
+    return f"<h2>Events</h2>\n{_REPLAY}\n" + table(heads, rows, links=links) + more
+
+
+def _device(subject: str) -> str | None:
+    return None if subject == SITE else subject
 
 
 def _suspensions(store: Store) -> str:
@@ -220,7 +231,8 @@ def _suspensions(store: Store) -> str:
         "<p>Nobody dealt with these devices for a time: the auditor found a provable lie, or an operator "
         "suspended them. The last suspension of each:</p>"
     )
-    return "<h2>Suspended devices</h2>\n" + what + table(heads, rows[:MAX_EVENTS]) + more
+    links = [replay_link(last[device].tick, device) for device in sorted(last)]
+    return "<h2>Suspended devices</h2>\n" + what + table(heads, rows[:MAX_EVENTS], links=links) + more
 
 
 def _footer(version: str, *, png: bool) -> str:

@@ -16,9 +16,9 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.dashboards.console.history.page_history import PageHistory
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.console.show import RunStatus, Show
+from gridfleet.dashboards.replay_link import DEFAULT_PORT
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.runs.live.live_page import PORTS
-from gridfleet.provisioning.runs.live.page_options import DEFAULT_PORT
 from tests.console.conftest import LIVE, SMALL, Browser, Running
 from tests.provisioning.shell import end, start
 from tests.waiting import wait_until

@@ -19,6 +19,7 @@ from gridfleet.dashboards.plots.figures.batteries import charger_batteries
 from gridfleet.dashboards.plots.figures.device_map import outline
 from gridfleet.dashboards.plots.style import COLOURS, house_style
 from gridfleet.dashboards.plots.timeline import MAX_BINS, read_timeline
+from gridfleet.dashboards.replay_link import REPLAY_ADDRESS
 from gridfleet.dashboards.reports.html_page import document
 from gridfleet.dashboards.reports.metrics import METRICS, metric_values
 from gridfleet.dashboards.reports.report import report_html, write_report
@@ -115,13 +116,15 @@ class _Tags(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del tag
+        """A link that a reader may follow to the replay of the run loads nothing."""
         for name, value in attrs:
             text = value or ""
             if name == "id":
                 self.ids.append(text)
             if name in ("href", "xlink:href", "src") and text.startswith("#"):
                 self.wanted.add(text[1:])
+            elif tag == "a" and text.startswith(f"{REPLAY_ADDRESS}#t="):
+                continue
             elif name in ("href", "xlink:href", "src") and ":" in text and not text.startswith("data:"):
                 self.outside.append(text)
             self.wanted.update(re.findall(r"url\(#([^)]+)\)", text))

@@ -12,6 +12,8 @@ from gridfleet.dashboards.plots.timeline import Series, Timeline
 ROLLING_HOURS = 3
 OUTCOMES_FIRST = ("charged", "interrupted", "cancelled", "expired", "refused", "open")
 MAX_OUTCOMES = 10
+STEPS_OF_CALLS = ("requested", "offered")
+STEPS_OF_RESERVATIONS = ("accepted", "arrived", "released")
 
 
 def accepted_offers(timeline: Timeline) -> Figure:
@@ -46,22 +48,33 @@ def accepted_offers(timeline: Timeline) -> Figure:
 
 
 def reservation_outcomes(timeline: Timeline) -> Figure:
-    """Draw how many of the vehicles' calls reached each step, and how the chargers' offers ended."""
-    figure = style.new_figure("Charging reservations: steps that calls reached, outcomes of offers", 2.9)
+    """Draw how many calls and reservations reached each step, and how the accepted reservations ended.
+
+    The counts are those of the key figures: a reservation is an accepted offer, and a call may lead to several.
+    """
+    figure = style.new_figure("Charging reservations: steps that were reached, and how they ended", 2.9)
     left, right = figure.subplots(1, 2)
-    steps_of_call = ("requested", "offered", "accepted", "arrived", "released")
+    calls = "count(DISTINCT CASE WHEN {}_ms IS NOT NULL THEN vehicle || char(9) || call END)"
+    reservations = "count(CASE WHEN accepted_ms IS NOT NULL THEN {}_ms END)"
     counts = ", ".join(
-        f"count(DISTINCT CASE WHEN {step}_ms IS NOT NULL THEN vehicle || char(9) || call END)"
-        for step in steps_of_call
+        (calls if step in STEPS_OF_CALLS else reservations).format(step)
+        for step in (*STEPS_OF_CALLS, *STEPS_OF_RESERVATIONS)
     )
     (reached,) = timeline.store.select(f"SELECT {counts} FROM reservations")  # noqa: S608  constants above
     outcomes = dict(
-        timeline.store.select("SELECT outcome, count(*) FROM reservations GROUP BY outcome ORDER BY outcome")
+        timeline.store.select(
+            "SELECT outcome, count(*) FROM reservations WHERE accepted_ms IS NOT NULL "
+            "GROUP BY outcome ORDER BY outcome"
+        )
     )
+    names_of_steps = [
+        *(f"calls {step}" for step in STEPS_OF_CALLS),
+        *(f"reservations {step}" for step in STEPS_OF_RESERVATIONS),
+    ]
     _bars(
-        left, [(name, count, 1.0) for name, count in zip(steps_of_call, reached, strict=True)], style.VEHICLE
+        left, [(name, count, 1.0) for name, count in zip(names_of_steps, reached, strict=True)], style.VEHICLE
     )
-    left.set_xlabel("vehicles' calls for proposals")
+    left.set_xlabel("vehicles' calls, and reservations")
     names = [name for name in OUTCOMES_FIRST if name in outcomes]
     names += sorted(
         (name for name in outcomes if name not in names), key=lambda name: (-outcomes[name], name)
@@ -71,7 +84,7 @@ def reservation_outcomes(timeline: Timeline) -> Figure:
     if rest:
         shown.append(("others", rest, 0.5))
     _bars(right, shown, style.CHARGER)
-    right.set_xlabel("chargers' offers")
+    right.set_xlabel("accepted reservations, by outcome")
     return figure
 
 

@@ -19,12 +19,12 @@ from gridfleet.dashboards.console.history.page_history import PageHistory
 from gridfleet.dashboards.console.history.segments import HISTORY_FILE
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.console.show import RunStatus, Show
+from gridfleet.dashboards.replay_link import DEFAULT_PORT
 from gridfleet.dashboards.reports.metrics import metric_values, number_text
 from gridfleet.dashboards.reports.summary import BROKEN, HOLDS, verdict
 from gridfleet.dashboards.store.database import Store
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.terminal import print_message
-from gridfleet.provisioning.runs.live.page_options import DEFAULT_PORT
 
 PORTS: Final = 20
 """So many ports from the default one are tried."""

@@ -3,10 +3,9 @@
 import argparse
 from typing import Final
 
+from gridfleet.dashboards.replay_link import DEFAULT_PORT
 from gridfleet.provisioning.cli.arguments import whole_number
 
-DEFAULT_PORT: Final = 8470
-"""The port of the live page, if no other program has it."""
 MAX_STAY_S: Final = 1_000_000.0
 
 
