@@ -328,6 +328,33 @@ def test_what_one_lost_message_explains_is_a_lie_only_in_the_fourth_tick_in_a_ro
         assert Site(exact=False).run(lie, ticks=5).named() != []
 
 
+def test_where_many_are_doubted_at_once_the_recorder_has_missed_messages() -> None:
+    homes = ["household-1", "household-2", "household-3"]
+
+    def without_receipts(of: list[str]) -> Callable[[int], list[Said]]:
+        def messages(tick: int) -> list[Said]:
+            said: list[Said] = [("north", TURBINE, Supply(tick, 3_000))]
+            for home in homes:
+                said += [("north", home, Bid(tick, LOTS)), (home, TURBINE, Award(tick, 0, LOTS))]
+                said += [] if home in of else [(TURBINE, home, Receipt(tick, 0, LOTS))]
+                said.append(("consumer", home, consumer(tick)))
+            return [*said, ("producer", TURBINE, producer(tick, sold=3_000))]
+
+        return messages
+
+    for exact, doubted, named in (
+        (False, homes, []),
+        (False, homes[:2], []),
+        (False, homes[:1], homes[:1]),
+        (True, homes, homes),
+    ):
+        site = Site(exact=exact)
+        for home in homes:
+            site.accuser.on_presence(-5, home, Presence(True, Role.CONSUMER, "north", 51.0, 9.0))
+        found = site.run(without_receipts(doubted), ticks=6).named()
+        assert sorted({device for device, _ in found}) == named
+
+
 def changed_in_each_tick(at: int) -> Callable[[int], list[Said]]:
     def messages(tick: int) -> list[Said]:
         said = honest(tick)

@@ -6,6 +6,8 @@ that start or stop, and ticks of which messages may be missing, are not judged. 
 """
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar, Final, NamedTuple
 
 from gridfleet.broker.protocol.messages import (
@@ -39,7 +41,7 @@ from gridfleet.dashboards.audit.accusations.charging_claims import (
     METER_BEFORE_ARRIVAL,
     ChargingClaims,
 )
-from gridfleet.dashboards.audit.accusations.market_claims import MarketClaims, total_wh
+from gridfleet.dashboards.audit.accusations.market_claims import Claim, MarketClaims, total_wh
 from gridfleet.dashboards.audit.findings import Tally
 
 _MEMBERS: Final = frozenset({Role.PRODUCER, Role.CONSUMER, Role.STORAGE, Role.CHARGER})
@@ -48,6 +50,10 @@ MAX_BIRTHS: Final = 16
 """So often in a run a birth of a device that is online already may mean that it has lost messages."""
 SETTLED_TICKS: Final = 2
 """After a device has come or gone, the rosters of producers may differ for so many ticks."""
+MAX_DOUBTED: Final = 1
+MEMBERS_PER_DOUBTED: Final = 10
+"""Where messages may be missing and more devices of a market than these are doubted for one tick, the recorder has
+missed messages: so many do not lie at once."""
 _SELLERS: Final = frozenset({Role.PRODUCER, Role.STORAGE, Role.GRID_SUPPLY})
 
 
@@ -145,12 +151,21 @@ class Accuser:
         changes = (self._changed[device] for device, role in self._roles.items() if role in _MEMBERS)
         settled = max(changes, default=-1) < before - SETTLED_TICKS
         complete = self._exact and waited and settled and not self._accused
-        for tick, claim in self._market.judge(before, complete=complete):
-            if self._changed.get(claim.device, -1) >= tick - 1:
-                continue
-            if not claim.doubtful or self._exact or self._market.is_proven(tick, claim):
-                self._accuse(claim.device, tick, claim.lie, claim.evidence)
+        for tick, claims in groupby(self._market.judge(before, complete=complete), key=itemgetter(0)):
+            self._judge_tick(
+                tick, [claim for _, claim in claims if self._changed.get(claim.device, -1) < tick - 1]
+            )
         self._judged_before = max(self._judged_before, before)
+
+    def _judge_tick(self, tick: int, claims: list[Claim]) -> None:
+        """Accuse by the claims of a tick; where many devices are doubted at once, messages did not arrive here."""
+        doubted = {claim.device for claim in claims if claim.doubtful}
+        members = sum(role in _MEMBERS for role in self._roles.values())
+        is_credible = len(doubted) <= max(MAX_DOUBTED, members // MEMBERS_PER_DOUBTED)
+        for claim in claims:
+            proven = self._exact or not claim.doubtful
+            if proven or (is_credible and self._market.is_proven(tick, claim)):
+                self._accuse(claim.device, tick, claim.lie, claim.evidence)
 
     def receive(self, tick: int, scope: str, sender: str, message: Message) -> None:
         """Hold a message against its sender's limits, and against what it said before; `tick` is the site's."""
