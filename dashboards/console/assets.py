@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from gridfleet.dashboards.console.errors import ConsoleError
-from gridfleet.dashboards.replay_link import REPLAY_ADDRESS
+from gridfleet.dashboards.console.history.replay_link import REPLAY_ADDRESS
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",

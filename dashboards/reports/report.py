@@ -12,10 +12,10 @@ from typing import Final
 from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import minute_text
 from gridfleet.broker.storage.replacing import replacing
+from gridfleet.dashboards.console.history.replay_link import replay_link
 from gridfleet.dashboards.kind_names import plural, singular
 from gridfleet.dashboards.plots.catalog import plots_of, render_all
 from gridfleet.dashboards.recording.events import SITE, SUSPENDED
-from gridfleet.dashboards.replay_link import replay_link
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
 from gridfleet.dashboards.reports.metrics import metric_values, metrics_of, number_text, page_unit
 from gridfleet.dashboards.reports.own_figures import own_figures_html

@@ -14,9 +14,9 @@ import pytest
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.dashboards.console.history.page_history import PageHistory
+from gridfleet.dashboards.console.history.replay_link import DEFAULT_PORT
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.console.show import RunStatus, Show
-from gridfleet.dashboards.replay_link import DEFAULT_PORT
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.runs.live.live_page import PORTS
 from tests.console.conftest import LIVE, SMALL, Browser, Running

@@ -14,12 +14,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from gridfleet.dashboards.console.history.replay_link import REPLAY_ADDRESS
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.plots.figures.batteries import charger_batteries
 from gridfleet.dashboards.plots.figures.device_map import outline
 from gridfleet.dashboards.plots.style import COLOURS, house_style
 from gridfleet.dashboards.plots.timeline import MAX_BINS, read_timeline
-from gridfleet.dashboards.replay_link import REPLAY_ADDRESS
 from gridfleet.dashboards.reports.html_page import document
 from gridfleet.dashboards.reports.metrics import METRICS, metric_values
 from gridfleet.dashboards.reports.report import report_html, write_report

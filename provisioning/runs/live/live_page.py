@@ -16,10 +16,10 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.dashboards.console.errors import ConsoleError
 from gridfleet.dashboards.console.history.page_history import PageHistory
+from gridfleet.dashboards.console.history.replay_link import DEFAULT_PORT
 from gridfleet.dashboards.console.history.segments import HISTORY_FILE
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.console.show import RunStatus, Show
-from gridfleet.dashboards.replay_link import DEFAULT_PORT
 from gridfleet.dashboards.reports.metrics import metric_values, number_text
 from gridfleet.dashboards.reports.summary import BROKEN, HOLDS, verdict
 from gridfleet.dashboards.store.database import Store

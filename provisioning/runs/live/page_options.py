@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from gridfleet.dashboards.replay_link import DEFAULT_PORT
+from gridfleet.dashboards.console.history.replay_link import DEFAULT_PORT
 from gridfleet.provisioning.cli.arguments import whole_number
 
 MAX_STAY_S: Final = 1_000_000.0
