@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from gridfleet.broker.errors import BrokerError
 
+PAGE_PORT: Final = 8470
+"""The port of the live page, if no other program has it."""
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 WEBSOCKET_PATH: Final = "/mqtt"
 """The path of a WebSocket listener where the address names none: that of Mosquitto, EMQX and HiveMQ."""

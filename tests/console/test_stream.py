@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import pytest
 
-from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.address import PAGE_PORT, BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.dashboards.console.history.page_history import PageHistory
-from gridfleet.dashboards.console.history.replay_link import DEFAULT_PORT
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.console.show import RunStatus, Show
 from gridfleet.provisioning.cli.main import main
@@ -222,7 +221,7 @@ def test_a_replay_is_the_page_of_the_run(shown: Shown, browser: Browser, tmp_pat
 def test_the_page_has_a_fixed_port_or_the_next_free_one_and_says_so(tmp_path: Path) -> None:
     with socket.socket() as taken:
         with suppress(OSError):  # another program has it: that serves as well
-            taken.bind(("127.0.0.1", DEFAULT_PORT))
+            taken.bind(("127.0.0.1", PAGE_PORT))
             taken.listen()
         process = start(
             "run", "normal", "--console", "--ticks", "2", "--no-report", "--set", *SMALL, cwd=tmp_path
@@ -231,5 +230,5 @@ def test_the_page_has_a_fixed_port_or_the_next_free_one_and_says_so(tmp_path: Pa
     assert done.code == 0
     found = re.search(r"http://127\.0\.0\.1:(\d+)/", done.out.splitlines()[0])
     assert found is not None
-    assert DEFAULT_PORT < int(found[1]) < DEFAULT_PORT + PORTS
-    assert f"Port {DEFAULT_PORT} is in use: the page is on the next free one, {found[1]}." in done.err
+    assert PAGE_PORT < int(found[1]) < PAGE_PORT + PORTS
+    assert f"Port {PAGE_PORT} is in use: the page is on the next free one, {found[1]}." in done.err

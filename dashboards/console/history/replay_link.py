@@ -3,9 +3,9 @@
 from typing import Final
 from urllib.parse import quote
 
-DEFAULT_PORT: Final = 8470
-"""The port of the live page, if no other program has it."""
-REPLAY_ADDRESS: Final = f"http://127.0.0.1:{DEFAULT_PORT}/"
+from gridfleet.broker.address import PAGE_PORT
+
+REPLAY_ADDRESS: Final = f"http://127.0.0.1:{PAGE_PORT}/"
 """Where `gridfleet replay` shows a run; a page that serves a report itself puts its own address there."""
 
 

@@ -11,12 +11,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.address import PAGE_PORT, BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.dashboards.console.errors import ConsoleError
 from gridfleet.dashboards.console.history.page_history import PageHistory
-from gridfleet.dashboards.console.history.replay_link import DEFAULT_PORT
 from gridfleet.dashboards.console.history.segments import HISTORY_FILE
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.console.show import RunStatus, Show
@@ -173,13 +172,13 @@ class LivePage:
         show = self.show if self._access == "open" else None
         if self._port is not None:
             return ConsoleServer(config, port=self._port, show=show).__enter__()
-        for port in range(DEFAULT_PORT, DEFAULT_PORT + PORTS):
+        for port in range(PAGE_PORT, PAGE_PORT + PORTS):
             try:
                 server = ConsoleServer(config, port=port, show=show).__enter__()
             except ConsoleError:
                 continue
-            if port != DEFAULT_PORT:
-                print_message(f"Port {DEFAULT_PORT} is in use: the page is on the next free one, {port}.")
+            if port != PAGE_PORT:
+                print_message(f"Port {PAGE_PORT} is in use: the page is on the next free one, {port}.")
             return server
         return ConsoleServer(config, show=show).__enter__()
 

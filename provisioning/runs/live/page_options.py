@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from gridfleet.dashboards.console.history.replay_link import DEFAULT_PORT
+from gridfleet.broker.address import PAGE_PORT
 from gridfleet.provisioning.cli.arguments import whole_number
 
 MAX_STAY_S: Final = 1_000_000.0
@@ -15,7 +15,7 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
         "--port",
         type=whole_number(0, 65_535),
         metavar="P",
-        help=f"port of the live page, 0 for any free one (default: {DEFAULT_PORT}, or the next that is free)",
+        help=f"port of the live page, 0 for any free one (default: {PAGE_PORT}, or the next that is free)",
     )
     parser.add_argument(
         "--stay",
