@@ -31,6 +31,33 @@ CLUSTER = """
   return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(most))));
 })()
 """
+TIPS = """
+(() => {
+  const canvas = document.querySelector('#map canvas.devices');
+  const { left, top, width, height } = canvas.getBoundingClientRect();
+  const found = new Set();
+  for (let y = 4; y < height; y += 10) {
+    for (let x = 4; x < width; x += 10) {
+      const where = { clientX: left + x, clientY: top + y, pointerType: 'mouse', bubbles: true };
+      canvas.dispatchEvent(new PointerEvent('pointermove', where));
+      const tip = document.querySelector('#tip');
+      if (!tip.hidden) found.add(tip.textContent);
+    }
+  }
+  return [...found];
+})()"""
+RESTORE = """
+(() => {
+  const births = [...gridfleetSite.devices.all.values()].map(({ id, role, kind, cell, latitude, longitude }) => [
+    0, `gridfleet/town/presence/${cell}/${role}/${id}`,
+    { online: true, role, kind: kind === 'turbine' ? 'solar' : kind, cell, latitude, longitude }, 1,
+  ]);
+  gridfleetSite.restore({
+    kind: 'history', now: 0, first: 0, at: 0, live: true, whole: [], partners: {}, figures: {}, base: births,
+    frames: [], states: [], calls: [], recent: [],
+  }, 0);
+  return null;
+})()"""
 LIST = "[...document.querySelectorAll('#device-page-%s li')].map((each) => each.textContent)"
 
 
@@ -117,6 +144,14 @@ def test_a_device_has_a_page_of_its_own(page: Browser, made: tuple[MadeSite, str
     page.do("click", selector="#card-open")
     page.wait(f"{LIST % 'reputation'}.includes('Avoided by charger-1.')")
     assert page.do("faults") == []
+
+
+def test_the_map_shows_the_devices_of_another_history(page: Browser) -> None:
+    """A look back replaces all devices by as many others: none of the former may stay on the map."""
+    page.wait(f"{TIPS}.some((tip) => /^turbine-1turbine,/.test(tip))")
+    page.do("eval", code=RESTORE)
+    page.wait(f"{TIPS}.some((tip) => /^turbine-1solar,/.test(tip))")
+    assert page.do("eval", code=f"{TIPS}.filter((tip) => /turbine,/.test(tip))") == []
 
 
 def test_many_devices_are_gathered_until_one_zooms_in(page: Browser, made: tuple[MadeSite, str]) -> None:

@@ -1,4 +1,4 @@
-// Takes pictures of the live page at equal intervals: node frames.mjs URL DIRECTORY COUNT INTERVAL_MS
+// Plays a replay and takes pictures of it at equal intervals: node frames.mjs URL DIRECTORY COUNT INTERVAL_MS
 // make page has installed what it needs.
 import { browserFor } from '../../console/tests/browser.mjs';
 
@@ -8,6 +8,8 @@ try {
   const page = await browser.newPage({ viewport: { width: 1440, height: 960 }, colorScheme: 'light' });
   await page.goto(url);
   await page.waitForTimeout(3000);
+  await page.click('#key-dismiss');
+  await page.getByRole('button', { name: 'Play' }).click();
   for (let frame = 0; frame < Number(count); frame += 1) {
     const begin = Date.now();
     await page.screenshot({ path: `${directory}/${String(frame).padStart(3, '0')}.png` });

@@ -50,6 +50,7 @@ export class MapView {
     this.land = box.querySelector<HTMLCanvasElement>('canvas.land')!;
     this.top = box.querySelector<HTMLCanvasElement>('canvas.devices')!;
     this.symbols = new Symbols(colours, 1, 1);
+    site.onReset(() => (this.sortedFor = '')); // other devices, perhaps as many as before
     new ResizeObserver(() => this.resize()).observe(box);
     this.resize();
   }
