@@ -8,6 +8,9 @@ SCENARIO ?= normal
 ARGS     ?=
 UPGRADE  ?=
 ENGINE   ?= docker
+MINUTES  ?= 10
+SEED     ?=
+COUNT    ?= 40
 WORKERS  ?= $(shell echo $$((2 * $$(nproc))))
 
 PIP      := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -19,7 +22,7 @@ HASHED   := -m pip install --quiet --disable-pip-version-check --require-hashes 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-all check format mutants bench dist image page dashboards reference notebook checkers influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants fuzz resilience bench dist image page dashboards reference notebook checkers influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
@@ -58,6 +61,12 @@ check: setup-dev ## Lint, formatting and types (changes nothing)
 format: setup-dev ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: setup-dev ## Mutated inputs for every reader, and random command lines: MINUTES=10, SEED for a repetition
+	$(BIN)/python -m tests.fuzz $(MINUTES) $(SEED)
+
+resilience: setup-dev ## Signals at random instants of commands, and full disks at random points: COUNT=40 of each
+	$(BIN)/python -m tests.fuzz.resilience $(COUNT)
 
 mutants: setup-dev ## Try small faults in the files that must not be wrong: do the tests find them? (20 minutes)
 	@test -x .venv-mutants/bin/cosmic-ray || { $(PYTHON) -m venv --clear .venv-mutants && \

@@ -29,6 +29,8 @@ class StoreError(GridFleetError, OSError):
 
 
 _MOST_SHOWN: Final = 200
+_MOST_DETAIL: Final = 1_000
+"""Most characters that are shown of what is wrong with a payload."""
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _NOT_SHOWN: Final = _CONTROL | {"Cf", "Cn", "Co"}
 """Categories of Unicode: control characters, half pairs, ends of lines; and what has no look of its own."""
@@ -76,7 +78,10 @@ class PayloadError(GridFleetError, ValueError):
     """A payload that is no valid message of its message type, or is not allowed; `reason` is a word for counters."""
 
     def __init__(self, message_type: str, reason: str, detail: str) -> None:
-        super().__init__(f"{message_type}: {detail}")
+        if len(detail) > _MOST_DETAIL:
+            detail = f"{detail[:_MOST_DETAIL]}… ({len(detail)} characters)"
+        detail = printable(detail)  # it quotes the payload, its unknown keys too
+        super().__init__(f"{shown(message_type)}: {detail}")
         self.message_type = message_type
         self.reason = reason
         self.detail = detail

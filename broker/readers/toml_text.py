@@ -4,13 +4,21 @@ import re
 import tomllib
 from typing import Any, Final
 
-from gridfleet.broker.readers.read_error import ReadError, check_depth
+from gridfleet.broker.readers.read_error import MAX_DEPTH, ReadError, check_depth
 
 _PLACE: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_KEY: Final = re.compile(r"""[\s\[]*[\w.\s"'-]*""")
+"""What may be the key at the beginning of a line, or the name of a table."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the document of a TOML text; raise ReadError with the line where one is known."""
+    for number, line in enumerate(
+        text.split("\n"), 1
+    ):  # tomllib takes the square of this number of steps for each
+        key = _KEY.match(line)
+        if key is not None and key[0].count(".") > MAX_DEPTH:
+            raise ReadError(f"is TOML with a key of more than {MAX_DEPTH} parts: use fewer", number)
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as mistake:

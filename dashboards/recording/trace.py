@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, shown
+from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, printable, shown
 from gridfleet.broker.protocol.codec import SCHEMA, decode, encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import ROOT, parse_topic, topic
@@ -27,6 +27,8 @@ from gridfleet.dashboards.store.rows import RunFacts
 
 NOTE: Final = "trace"
 """The topic level of the trace's own lines, in place of a message type."""
+MOST_LETTERS: Final = 1_000
+"""Most characters of a reason that are shown; it may quote the line."""
 NO_TRACE: Final = "name a file that `gridfleet run --trace` or `simulate --trace` has written"
 CUT: Final = "copy the whole file again, or record the run again"
 _KEYS: Final = {"time", "topic", "payload"}
@@ -48,7 +50,8 @@ class TraceError(GridFleetError, ValueError):
     """A trace that cannot be read; the text gives file and line."""
 
     def __init__(self, path: Path | str, line: int, reason: str) -> None:
-        super().__init__(f"{shown(str(path))}, line {line}: {reason}")
+        quoted = reason if len(reason) <= MOST_LETTERS else f"{reason[:MOST_LETTERS]}…"
+        super().__init__(f"{shown(str(path))}, line {line}: {printable(quoted)}")
         self.path = path
         self.line = line
         self.reason = reason

@@ -19,6 +19,8 @@ from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.broker.readers.ranges import moment_of
+from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.broker.simulated_time import minute_text
 from gridfleet.devices.weather import WeatherFileError, WeatherSpanError
 from gridfleet.devices.weather.delimited import Row, Table, number_of, read_text, table_of
@@ -176,8 +178,8 @@ def _moments(table: Table, *, entsoe: bool) -> Iterator[tuple[Row, datetime]]:
 
 def _iso(table: Table, row: Row) -> datetime:
     try:
-        return datetime.fromisoformat(row.cells["time"])
-    except ValueError as error:
-        problem = f"{row.cells['time']!r} is not an ISO 8601 time"
+        return moment_of(row.cells["time"])
+    except ReadError as error:
+        problem = error.problem
         remedy = "write it like 2025-01-31T13:45 or 2025-01-31T12:45Z"
         raise WeatherFileError(table.file, row.line, "time", problem, remedy) from error

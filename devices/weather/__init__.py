@@ -6,9 +6,9 @@ time, which is that of Germany (UTC+1) where the scenario names no time zone.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from gridfleet.broker.errors import GridFleetError, shown
+from gridfleet.broker.errors import GridFleetError, printable, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,14 @@ class Weather(Protocol):
         ...
 
 
+MOST_LETTERS: Final = 600
+"""Most characters of a problem or a remedy that are shown; both may quote the file."""
+
+
+def _short(text: str) -> str:
+    return printable(text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…")
+
+
 class WeatherFileError(GridFleetError, ValueError):
     """A weather file cannot be read; the text names file, line, column, problem and remedy."""
 
@@ -35,8 +43,8 @@ class WeatherFileError(GridFleetError, ValueError):
         if line is not None:
             where += f", line {line}"
         if column is not None:
-            where += f", column {column}"
-        super().__init__(f"{where}: {problem}; {remedy}")
+            where += f", column {shown(column)}"
+        super().__init__(f"{where}: {_short(problem)}; {_short(remedy)}")
         self.file = file
         self.line = line
         self.column = column

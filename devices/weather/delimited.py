@@ -5,7 +5,7 @@ The separator is the one that the header line has: a semicolon, else a tab, else
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,11 +19,25 @@ from gridfleet.devices.weather import WeatherFileError
 SEPARATORS: Final = (";", "\t", ",")
 
 
+class Cells(dict[str, str]):
+    """The cells of a row by column; a column that the file does not have is an error that names file and line."""
+
+    def __init__(self, file: Path, line: int, cells: Iterable[tuple[str, str]]) -> None:
+        super().__init__(cells)
+        self._file = file
+        self._line = line
+
+    def __missing__(self, column: str) -> str:
+        """Raise WeatherFileError: the header does not name the column."""
+        remedy = "name it in the header, or download the file again"
+        raise WeatherFileError(self._file, self._line, None, f"no column {column}", remedy)
+
+
 class Row(NamedTuple):
     """A row: the line of the file on which it ends, and its cells by column."""
 
     line: int
-    cells: dict[str, str]
+    cells: Cells
 
 
 class Table(NamedTuple):
@@ -46,7 +60,7 @@ class Table(NamedTuple):
                     remedy = "name every column in the header; a decimal comma needs ; between the cells"
                     raise WeatherFileError(self.file, line, None, problem, remedy)
                 filled = [*cells, *[""] * (len(self.columns) - len(cells))]
-                yield Row(line, dict(zip(self.columns, filled, strict=True)))
+                yield Row(line, Cells(self.file, line, zip(self.columns, filled, strict=True)))
         except ReadError as error:
             line = self.header_line + (error.line or 0)
             raise WeatherFileError(self.file, line, None, error.problem, "write one row per line") from error

@@ -2,13 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
+from gridfleet.broker.errors import printable
 from gridfleet.provisioning.cli.arguments import HelpFormatter
 from gridfleet.provisioning.cli.exit_codes import MEANING
 from gridfleet.provisioning.commands.command import Command, Group
 from gridfleet.provisioning.commands.tree import DESCRIPTION, EXAMPLES, TREE
 
+MOST_LETTERS: Final = 2_000
+"""Most characters of an error in a command line."""
 _HEADINGS: Final = {section.members[0].name: section.heading for section in TREE}
 """The heading above the first member of each section."""
 
@@ -21,6 +24,15 @@ class _Grouped(HelpFormatter):
         heading = _HEADINGS.get(str(action.metavar))
         text = super()._format_action(action)
         return text if heading is None else f"\n  {heading}:\n{text}"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows wrong words of a command line without the characters that a terminal would obey, and not at any length."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print how the command is used and what is wrong, and exit with 2."""
+        text = message if len(message) <= MOST_LETTERS else f"{message[:MOST_LETTERS]}…"
+        super().error(printable(text, keep="\n"))
 
 
 class _Version(argparse.Action):
@@ -40,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     A parsed command line has the path of its command, such as `site init`, as `command`. It is None where the line
     names no command, and `help_parser` is then the parser of the group that it names, or of the whole command line.
     """
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         "gridfleet",
         description=DESCRIPTION,
         epilog=f"{_examples(EXAMPLES)}\n\n{_exit_codes()}\n\n`gridfleet COMMAND --help` explains a command.",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -79,6 +80,8 @@ def run_all(
     order = [(label, item) for label, items in sets.items() for item in items]
     processes = min(jobs or _processors(), len(order))
     context = multiprocessing.get_context("spawn")
+    with _children_ignore_signals():
+        resource_tracker.ensure_running()  # SIGHUP for the whole group would end it, and it would complain
     with (
         Interruption() as interruption,
         ProcessPoolExecutor(processes, context, initializer=_end_with, initargs=(os.getpid(),)) as pool,

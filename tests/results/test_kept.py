@@ -180,12 +180,12 @@ def test_a_signal_at_any_moment_leaves_readable_results(moment: int, tmp_path: P
         assert gridfleet("report", "run", cwd=tmp_path).code == ExitCode.SUCCESS
 
 
-def test_sigterm_for_a_group_ends_a_comparison_with_130(tmp_path: Path) -> None:
+def test_a_signal_for_a_group_ends_a_comparison_with_130(tmp_path: Path) -> None:
     words = ("compare", "normal", "--ticks", "100000", *SMALL, "--seeds", "2", "--jobs", "2")
-    for _ in range(2):
+    for number in (signal.SIGTERM, signal.SIGHUP):
         process = start(*words, cwd=tmp_path)
         wait_until(lambda process=process: len(alive_in_group(process.pid)) >= 3)  # type: ignore[misc]
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, number)
         done = end(process)
         assert (done.code, done.err) == (ExitCode.INTERRUPTED, "Interrupted: no run had finished.\n")
         wait_until(lambda process=process: not alive_in_group(process.pid))  # type: ignore[misc]

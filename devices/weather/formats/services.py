@@ -35,6 +35,7 @@ from gridfleet.devices.weather.formats.sample import (
 from gridfleet.devices.weather.formats.table import samples_of
 
 _SECONDS_PER_HOUR: Final = 3600
+_MOST_AHEAD_S: Final = 14 * _SECONDS_PER_HOUR
 _METEOSTAT: Final = (
     "date", "hour", "temp", "dwpt", "rhum", "prcp", "snow", "wdir", "wspd", "wpgt", "pres", "tsun", "coco",
 )  # fmt: skip
@@ -57,6 +58,9 @@ def _read_open_meteo(file: Path, text: str, options: Options) -> Iterator[Sample
     for row in head.rows():
         values = [number_of(head, row, name) for name in ("latitude", "longitude", _OPEN_METEO_HEAD)]
         latitude, longitude, ahead_s = (value if value is not None else 0.0 for value in values)
+        if abs(ahead_s) > _MOST_AHEAD_S:
+            problem, remedy = f"{ahead_s:g} s ahead of UTC", "download the file again"
+            raise WeatherFileError(file, row.line, _OPEN_METEO_HEAD, problem, remedy)
         places[row.cells.get("location_id", "")] = latitude, longitude, ahead_s / _SECONDS_PER_HOUR
     table = table_of(file, text, blank + 2)
     if not places or "time" not in table.columns:

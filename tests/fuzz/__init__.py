@@ -1,0 +1,1 @@
+"""Mutated real inputs for every reader, random command lines, signals and full disks at random instants."""
