@@ -106,11 +106,13 @@ def runners(monkeypatch: pytest.MonkeyPatch) -> dict[str, Runner]:
 
 
 def site_of(
-    scenario: Scenario, address: BrokerAddress, ticks: int, deadline_ms: int = 10_000
+    scenario: Scenario, address: BrokerAddress, ticks: int, deadline_ms: int = 10_000, least_s: float = 0.0
 ) -> tuple[SiteRun, MessageLog]:
     """Return a site that is not started yet, and the log of its messages."""
     log = MessageLog()
-    site = SiteRun(Fleet(scenario), address, ticks=ticks, receivers=(log.receive,))
+    site = SiteRun(
+        Fleet(scenario), address, ticks=ticks, receivers=(log.receive,), least_seconds_per_tick=least_s
+    )
     site.clock.lockstep.deadline_ms = deadline_ms
     return site, log
 
@@ -154,6 +156,14 @@ SAME: Final = {
     "uniform-price": load("scarce", ["settings.clearing_rule=uniform-price", "settings.turbine_scale=0.2"]),
     "exchanging-uniform-price": load("normal", [*EXCHANGING, "settings.clearing_rule=uniform-price"]),
 }
+
+
+def test_a_lockstep_that_people_can_watch_is_that_of_the_simulation(address: BrokerAddress) -> None:
+    site, over_mqtt = site_of(SAME["normal"], address, 6, least_s=0.3)
+    site.run()
+    expected = sorted(line[1:] for line in simulate(SAME["normal"], 6).lines(but=TIME_AND_PRESENCE))
+    assert sorted(line[1:] for line in over_mqtt.lines(but=TIME_AND_PRESENCE)) == expected
+    assert site.clock.lockstep.late_phases == 0
 
 
 @pytest.mark.parametrize("name", SAME)

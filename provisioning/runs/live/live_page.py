@@ -5,6 +5,7 @@ import ssl
 import sys
 import webbrowser
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from time import monotonic
@@ -97,6 +98,7 @@ class LivePage:
 
     def start_run(self, go_on: Callable[[], bool], *, wait: bool) -> None:
         """Open the page in a browser; with `wait` give somebody WAIT_S to open it, while `go_on` returns True."""
+        Thread(target=_prepare_report, name="report", daemon=True).start()
         if wait and not self.show.wait_for_viewer(0):
             self.open_browser()
         if wait and not self.show.wait_for_viewer(0):
@@ -209,6 +211,11 @@ class Watched:
         if not self.over:
             self._history.receive(simulated_ms, scope, sender, message)
             self.over = getattr(message, "status", "") == "finished" and sender == "clock"
+
+
+def _prepare_report() -> None:
+    """Load what draws the report while the run begins, so that the report is there sooner at its end."""
+    import_module("gridfleet.dashboards.reports.report")
 
 
 def has_desktop() -> bool:
