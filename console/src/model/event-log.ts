@@ -40,6 +40,7 @@ const REASONS: Readonly<Record<string, string>> = {
   duplicate: 'sent twice',
   receipt: 'receipt without a matching award',
   greedy: 'more energy requested than there is',
+  fee: 'bill of a fee that is not owed',
   flood: 'too many awards',
   'broken promise': 'charger broke its promise',
   weather: 'no weather data for this time',

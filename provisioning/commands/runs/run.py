@@ -40,7 +40,7 @@ DESCRIPTION: Final = (
     "Start the embedded broker, a fleet in which each device has its own connection, and the recorder; write the\n"
     "report at the end. In lock-step, each tick ends as soon as all devices are ready, and the ledger is the same\n"
     "as in the simulation. On a terminal the live page comes first: the run waits until somebody opens it, 15 s at\n"
-    "most, then a tick takes at least 0.75 s, and the page stays after the end."
+    "most, then a tick takes at least 0.7 s, and the page stays after the end."
 )
 EXAMPLES: Final = (
     "gridfleet run",
@@ -52,7 +52,7 @@ EXAMPLES: Final = (
     "gridfleet run normal --broker mqtts://broker.example --secrets secrets",
 )
 
-WATCHED_S: Final = 0.75
+WATCHED_S: Final = 0.7
 """Real seconds of a tick, at least, when somebody may watch."""
 
 
@@ -233,7 +233,7 @@ def _drive(
     clock = site.clock
 
     def go_on() -> bool:
-        goes_on = progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
+        goes_on = progress(Progress(max(clock.tick, 0), clock.ticks, clock.simulated_ms, price.ueur))
         if watched is not None and not goes_on:
             watched.over = True
         return goes_on
