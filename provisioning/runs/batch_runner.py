@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any, Final, TypeVar
 
 from gridfleet.dashboards.reports.comparison import RunResult, result_of
