@@ -207,8 +207,14 @@ def test_a_replay_is_the_page_of_the_run(shown: Shown, browser: Browser, tmp_pat
         browser.do("click", selector="#timeline-play")
         browser.do("select", selector="#timeline-jump", value="0")
         browser.wait("globalThis.gridfleetSite?.viewing.tick === 0")
-        browser.do("open", url=f"{url}#t=7")
-        browser.wait("globalThis.gridfleetSite?.viewing.tick === 6")
+        for width in (1440, 320):
+            browser.do("open", url=f"{url}#t=7", width=width)
+            browser.wait("globalThis.gridfleetSite?.viewing.tick === 6")
+            browser.wait("!document.querySelector('#run-end').hidden")
+            found = browser.do("axe")
+            assert [each for each in found if each["impact"] in {"serious", "critical"}] == []
+            wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert browser.do("eval", code=wider) <= 0, width
         assert browser.do("faults") == []
         replay.send_signal(signal.SIGINT)
         assert end(replay).code == 0

@@ -23,7 +23,7 @@ export class RunEnd {
     const key = JSON.stringify(run && [run.state, run.mode, run.result, run.good, run.report, run.progress, run.files, run.again, run.reason, connected]);
     if (key === this.shown) return;
     this.shown = key;
-    const over = run !== null && HEADS[run.state] !== '' && run.mode === 'live';
+    const over = run !== null && HEADS[run.state] !== '';
     this.holder.hidden = !over;
     if (!over) return this.holder.replaceChildren();
     const head = document.createElement('p');

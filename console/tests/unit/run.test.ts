@@ -100,3 +100,48 @@ it('divides the area into cells as the clock states it', () => {
     ['cell-1-2', 10, 12],
   ]);
 });
+
+it('is not stale at the pace that an operator has chosen, before the next tick states it', () => {
+  test.receive('tick/clock', tick(1)); // two seconds a tick
+  test.receive('state/clock/clock', clockState({ mode: 'realtime', seconds_per_tick: 900, revision: 4 }));
+  expect(test.site.run.stale(test.nowMs + 60_000)).toBe(false);
+  expect(test.site.run.stale(test.nowMs + 1_801_000)).toBe(true);
+  test.receive('tick/clock', tick(1, { mode: 'lockstep', seconds_per_tick: 0, revision: 5 }));
+  expect(test.site.run.stale(test.nowMs + 9_000)).toBe(false);
+  expect(test.site.run.stale(test.nowMs + 11_000)).toBe(true);
+});
+
+it('counts from a change of the pace, not from the tick before it', () => {
+  test.receive('tick/clock', tick(1, { mode: 'realtime', seconds_per_tick: 900 }));
+  test.nowMs += 200_000;
+  test.receive('state/clock/clock', clockState({ mode: 'scaled', seconds_per_tick: 2, revision: 4 }));
+  expect(test.site.run.stale(test.nowMs + 3_000)).toBe(false);
+  expect(test.site.run.stale(test.nowMs + 5_000)).toBe(true);
+});
+
+it('draws no tick of which it has a part, and knows no price of it', () => {
+  test.retained('tick/clock', tick(7, { phase: 'trade' }));
+  test.receive('presence/c/producer/t-1', presence('producer', 'c'));
+  test.receive('presence/c/consumer/h-1', presence('consumer', 'c'));
+  const receipt = { tick: 7, serial: 1, lots: [{ index: 0, energy_wh: 500, price_ueur_per_kwh: 300_000 }] };
+  test.receive('receipt/t-1/h-1', receipt);
+  test.receive('state/producer/t-1', producerState(7));
+  test.receive('tick/clock', tick(8));
+  expect(test.site.history.finished()).toEqual([]);
+  expect(test.site.history.last?.meanPrice).toBeNaN();
+  expect(test.site.history.last?.generated).toBe(10_000); // accounts are whole
+  test.receive('receipt/t-1/h-1', { ...receipt, tick: 8 });
+  test.receive('tick/clock', tick(9));
+  expect(test.site.history.finished().map((each) => [each.tick, each.meanPrice])).toEqual([[8, 300_000]]);
+});
+
+it('keeps the end of a run as it was: who stops afterwards is not offline', () => {
+  test.receive('tick/clock', tick(1));
+  test.receive('presence/c/producer/t-1', presence('producer', 'c'));
+  test.receive('state/clock/clock', clockState());
+  test.receive('state/clock/clock', clockState({ status: 'finished' }));
+  test.receive('presence/c/producer/t-1', presence('producer', 'c', { online: false }));
+  expect(test.online()).toContain('t-1');
+  expect(test.site.isOutdated(test.site.devices.get('t-1')!)).toBe(false);
+  expect(test.site.history.finished().map((each) => each.tick)).toEqual([1]);
+});
