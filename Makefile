@@ -22,7 +22,7 @@ HASHED   := -m pip install --quiet --disable-pip-version-check --require-hashes 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-all check format mutants fuzz resilience bench dist image page dashboards reference notebook checkers influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants fuzz resilience bench dist image page dashboards reference notebook checkers influxdb observe-e2e brokers qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
@@ -105,6 +105,9 @@ influxdb: ## Build InfluxDB 2.7 for the tests that need it, once (needs Go and R
 
 observe-e2e: setup ## Start the containers, run a scenario and query every Grafana panel (needs Docker)
 	tools/observe-e2e.sh $(SCENARIO)
+
+brokers: setup-dev ## Try the brokers that this machine has or can build (npm, Go, Maven; see docs/how-to/site/broker.md)
+	$(BIN)/python tools/brokers/try.py
 
 qemu: setup-dev ## Boot a flashed system in qemu until it publishes a bid (needs root; see docs/explanation/trials.md)
 	$(BIN)/python tools/qemu/boot.py

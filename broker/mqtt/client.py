@@ -11,6 +11,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Sequence
+from functools import cache
 from time import monotonic
 from typing import Final, Literal
 
@@ -218,7 +219,7 @@ class MqttLoop(EventLoop):
     def _on_accepted(self, address: BrokerAddress) -> None:
         """Say once that the broker speaks only MQTT 3.1.1, and what is lacking then."""
         if self._context.version.on_accepted():
-            _log.warning("%s speaks MQTT 3.1.1 only: %s", address, LACKS)
+            _warn_of_version(str(address))
 
     def _warn(self, text: str) -> None:
         """Log a refusal the first time, then at growing intervals while it is repeated."""
@@ -242,3 +243,9 @@ def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
         raise BrokerError(
             f"{address.ca} cannot be used as CA certificate ({error_reason(error)}): give a PEM file of the authority"
         ) from None
+
+
+@cache
+def _warn_of_version(address: str) -> None:
+    """Say once in a process that a broker speaks only MQTT 3.1.1, and what is lacking then."""
+    _log.warning("%s speaks MQTT 3.1.1 only: %s", address, LACKS)

@@ -52,6 +52,7 @@ MAX_SHORT: Final = 3
 """After so many shorter ones in a row, which the broker ended without a reason, another client is suspected."""
 _TAKEN_OVER_CODE: Final = 0x8E
 _OTHER_VERSION_CODE: Final = 0x84
+_ID_IN_USE_CODE: Final = 0x91
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
@@ -87,6 +88,8 @@ class Connection:
         self._transport: WatchedTransport | None = None
         self._inbox = Inbox(options)
         self._subscribing: set[int] = set()
+        self._added: dict[int, tuple[str, int]] = {}
+        """Filters that were added later and are not accepted yet, by packet id."""
         self.remedy = ""
         """What to do about it, as far as the cause is known."""
         addresses = options.address.all
@@ -178,7 +181,7 @@ class Connection:
         self._check_open()
         self._options.filters.append((topic_filter, qos))
         if self._accepted:
-            self._client.subscribe([(topic_filter, qos)])
+            self._add_filter(topic_filter, qos)
 
     def unsubscribe(self, topic_filter: str) -> None:
         """Remove a filter, now and for every reconnection; raise BrokerError after close."""
@@ -330,6 +333,7 @@ class Connection:
         self._discard_transport()
         self._online = self._accepted = False
         self._subscribing.clear()
+        self._added.clear()
         self._inbox.connection_lost()
         self._queue.disconnected()
         context.reconnector.went_offline(self)
@@ -370,7 +374,7 @@ class Connection:
             self._refused(f"it may not publish to {topic}: give its user the right to")
 
     def _connected(
-        self, client: Client, _: object, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
+        self, _: Client, __: object, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
             self.offline_reason = f"refused: {code}"
@@ -386,19 +390,35 @@ class Connection:
         self._warned = False
         if self._inbox.session is not None:
             self._inbox.session.begin(resumed=flags.session_present)
-        filters = self._options.filters
-        for begin in range(0, len(filters), MAX_FILTERS):
-            packet_id = client.subscribe(filters[begin : begin + MAX_FILTERS])[1]
-            if packet_id is not None:
-                self._subscribing.add(packet_id)
-        if not filters:
+        self._subscribe()
+        if not self._options.filters:
             self._came_online()
         self._queue.connected(getattr(properties, "ReceiveMaximum", MAX_UNACKNOWLEDGED))
+
+    def _add_filter(self, topic_filter: str, qos: int) -> None:
+        packet_id = self._client.subscribe([(topic_filter, qos)])[1]
+        if packet_id is not None:
+            self._added[packet_id] = topic_filter, qos
+
+    def _subscribe(self) -> None:
+        filters = self._options.filters
+        for begin in range(0, len(filters), MAX_FILTERS):
+            packet_id = self._client.subscribe(filters[begin : begin + MAX_FILTERS])[1]
+            if packet_id is not None:
+                self._subscribing.add(packet_id)
 
     def _subscribed(
         self, _: Client, __: object, packet_id: int, codes: list[ReasonCode], *___: object
     ) -> None:
-        if any(code.is_failure for code in codes):
+        added = self._added.pop(packet_id, None)
+        if any(code.value == _ID_IN_USE_CODE for code in codes):
+            # mochi-mqtt refuses the id of a message that it has sent and we acknowledge at this moment: take the next.
+            if added is not None:
+                self._add_filter(*added)
+            else:
+                self._subscribing.clear()
+                self._subscribe()
+        elif any(code.is_failure for code in codes):
             self._refused(f"it may not subscribe to all of {self._options.filters}: give it the right to")
         elif packet_id in self._subscribing:
             self._subscribing.discard(packet_id)

@@ -43,6 +43,8 @@ class Finding:
 
     diagnosis: Diagnosis
     needed: bool = False
+    for_processes: bool = False
+    """Whether a site whose processes start one after the other cannot do without it."""
 
 
 class NodeTrial:
@@ -135,6 +137,7 @@ def try_capabilities(
             where = f" from {names[one]} to {names[other]}" if len(names) > 1 else ""
             yield _subscriptions(trial, one, other, where)
             yield _retained(trial, one, other, where)
+        yield _retained_by_wildcard(trial)
         if thorough:
             yield _packet_size(trial)
             yield _session(trial)
@@ -144,17 +147,19 @@ def try_capabilities(
 
 
 def preflight(
-    address: BrokerAddress, mode: Mode, report: Callable[[str], None], login: Login = NO_LOGIN
+    address: BrokerAddress, mode: Mode, report: Callable[[str], None], *, processes: bool = False
 ) -> None:
-    """Try what a run in this mode needs of a broker, and say what it lacks.
+    """Try what a run in this mode needs of a broker, in one process or in several, and say what it lacks.
 
     Raises CommandError where the run would not be what it says: lock-step on a broker that loses messages without a
     word; BrokerError for a broker that cannot be reached.
     """
-    for finding in try_capabilities(address, login, thorough=False):
+    for finding in try_capabilities(address, thorough=False):
         diagnosis = finding.diagnosis
-        if diagnosis.severity is not Severity.FAIL:
+        if diagnosis.severity is not Severity.FAIL or (finding.for_processes and not processes):
             continue
+        if finding.for_processes:
+            raise CommandError(str(address), f"{diagnosis.subject}: {diagnosis.text}; {diagnosis.remedy}")
         if finding.needed and mode is Mode.LOCKSTEP:
             problem = f"{diagnosis.subject}: {diagnosis.text}, so lock-step would not give the ledger of the simulation"
             raise CommandError(str(address), f"{problem}; {diagnosis.remedy}, or run with --mode scaled")
@@ -213,6 +218,30 @@ def _retained(trial: NodeTrial, one: int, other: int, where: str) -> Finding:
         text = f"{lost} of {ROUNDS} retained messages do not reach a new subscriber{where}"
         return Finding(fail("retained messages", text, _CLUSTER if where else _OTHER), needed=True)
     return Finding(ok("retained messages", f"reach new subscribers{where}"), needed=True)
+
+
+def _retained_by_wildcard(trial: NodeTrial) -> Finding:
+    """Retain messages, and subscribe to all of them at once, as a process does that starts later than others."""
+    sender = trial.open(0)
+    topics = [trial.topic() for _ in range(ROUNDS)]
+    for topic in topics:
+        sender.publish(topic, topic.encode(), qos=1, retain=True)
+    trial.run_until(lambda: sender.all_acknowledged, ANSWER_S)
+    received: list[bytes] = []
+    listener = trial.open(0, received, f"{topics[0].rpartition('/')[0].rpartition('/')[0]}/#")
+    arrived = trial.run_until(lambda: {topic.encode() for topic in topics} <= {*received}, ANSWER_S)
+    for topic in topics:
+        sender.publish(topic, b"", qos=1, retain=True)
+    trial.run_until(lambda: sender.all_acknowledged, ANSWER_S)
+    for each in (sender, listener):
+        each.close()
+    if arrived:
+        return Finding(ok("wildcards", "a subscriber to many topics gets what is retained under them"))
+    text = "a subscriber to many topics does not get what is retained under them"
+    remedy = (
+        "`gridfleet run` works there; site processes, watch and status do not: use another broker for them"
+    )
+    return Finding(fail("wildcards", text, remedy), for_processes=True)
 
 
 def _packet_size(trial: NodeTrial) -> Finding:

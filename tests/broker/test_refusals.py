@@ -272,3 +272,24 @@ def test_a_client_whose_session_was_taken_over_waits_before_it_reconnects(script
     assert not loop.run_until(lambda: broker.count(CONNECT) > 1, 1.0)
     loop.wait_online(60)
     assert client.online
+
+
+def test_a_packet_id_that_the_broker_uses_itself_is_no_refusal(scripted: MakeScripted) -> None:
+    """mochi-mqtt refuses a subscription whose packet id is that of a message in flight."""
+    subscribed: list[int] = []
+
+    def script(packet: bytes) -> bytes | None:
+        if packet[0] & 0xF0 != SUBSCRIBE:
+            return ACCEPTED if packet[0] == CONNECT else b""
+        subscribed.append(packet[3])
+        code = 0x91 if len(subscribed) in {1, 3} else 1
+        return bytes([0x90, 4, 0, packet[3], 0, code])
+
+    loop, _ = scripted(script)
+    client = loop.open("client", on_message=silent, filters=[("a", 1)])
+    loop.wait_online(60)
+    assert len(subscribed) == 2
+    client.subscribe("b", 1)
+    assert loop.run_until(lambda: len(subscribed) == 4, 60)
+    assert len(set(subscribed)) == 4
+    assert client.online

@@ -45,7 +45,8 @@ def test_mosquitto_has_everything_and_nothing_is_left_on_it(mosquitto: Mosquitto
     address = BrokerAddress.parse(mosquitto.url)
     found = severities(address)
     assert set(found) == {
-        "version", "subscriptions", "retained messages", "packet size", "sessions", "expiry", "shared subscriptions"
+        "version", "subscriptions", "retained messages", "wildcards", "packet size", "sessions", "expiry",
+        "shared subscriptions",
     }  # fmt: skip
     assert set(found.values()) == {Severity.OK}
     assert read_retained(address, "germany", NO_LOGIN) == {}

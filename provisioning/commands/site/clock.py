@@ -84,8 +84,8 @@ def execute(arguments: argparse.Namespace) -> int:
     has_register = fleet.register is not None and arguments.secrets is not None
     enrolled = EnrolledDevices(Path(arguments.secrets)) if has_register else nobody
     signed = signed_entries(arguments.secrets, fleet, report)
-    if arguments.secrets is None and Mode(mode) is Mode.LOCKSTEP:
-        preflight(address, Mode(mode), report)
+    if arguments.secrets is None:
+        preflight(address, Mode(mode), report, processes=True)
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = run_clock(
             fleet,
