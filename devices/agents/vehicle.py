@@ -6,7 +6,7 @@ negotiates until a charger confirms a lease, `VehicleReservation` charges and pa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from gridfleet.broker.protocol.messages import (
     MAX_AVOIDED,
@@ -27,16 +27,24 @@ from gridfleet.devices.agents.charger_search import FEE_LIMIT_NEUR, ChargerSearc
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
 from gridfleet.devices.agents.vehicle_reservation import VehicleReservation
+from gridfleet.devices.charging.itinerary import Wander
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.physics.driving import speed_kmh
+from gridfleet.devices.physics.journey import Place
 from gridfleet.devices.physics.vehicle_models import VehicleModel
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.trust.reputation import Reputation
 
-DEPARTURE_PROBABILITY: Final = 1 / 11
-"""Probability that a parked vehicle sets out within a tick."""
 MAX_DELAY_MS: Final = 240_000
 """A vehicle acts on a decision of a tick at a random time within this many milliseconds."""
+
+
+class Itinerary(Protocol):
+    """Where a vehicle goes, and when."""
+
+    def next_destination(self, simulated_ms: int, here: Place, scale: float) -> Place | None:
+        """Return where a parked vehicle goes in this tick; None where it stays."""
+        ...
 
 
 class Vehicle(Agent):
@@ -44,7 +52,7 @@ class Vehicle(Agent):
 
     role = Role.VEHICLE
     kind = "vehicle"
-    __slots__ = ("_area", "_reputation", "_rng", "reservation", "search", "trip")
+    __slots__ = ("_itinerary", "_reputation", "_rng", "reservation", "search", "trip")
 
     def __init__(
         self,
@@ -63,16 +71,19 @@ class Vehicle(Agent):
         limit_ueur_per_kwh: int,
         charge_by_ms: int,
         fee_limit_neur: int = FEE_LIMIT_NEUR,
+        itinerary: Itinerary | None = None,
         label: str = "",
     ) -> None:
         """`area` holds its destinations: (south, north, west, east) in degrees.
+
+        `itinerary` says where it goes and when; without one it wanders in its area.
 
         `cells` are the own cell and its neighbours, `rosters` the chargers of each. `limit_ueur_per_kwh` is the
         highest price it pays, `fee_limit_neur` the highest fee for not coming that it accepts; it wants to be charged
         by `charge_by_ms`, and at that time every day.
         """
         super().__init__(agent_id, cell, latitude, longitude, label)
-        self._area = area
+        self._itinerary = itinerary or Wander(area, rng)
         self._rng = rng
         self._reputation = Reputation()
         self.trip = Trip(self, model, stored_wh)
@@ -185,12 +196,14 @@ class Vehicle(Agent):
             return NOTHING
         elif trip.destination is not None:
             self.plan(now_ms + 1 + self._rng.below(MAX_DELAY_MS), trip.set_out)
-        elif self._rng.random() < DEPARTURE_PROBABILITY * self.tick_message.settings.vehicle_scale:
-            south, north, west, east = self._area
-            latitude = round(self._rng.uniform(south, north), 6)
-            longitude = round(self._rng.uniform(west, east), 6)
-            trip.destination = (latitude, longitude)
-            self.plan(now_ms + 1 + self._rng.below(TICK_MS - 1), trip.set_out)
+        else:
+            scale = self.tick_message.settings.vehicle_scale
+            destination = self._itinerary.next_destination(
+                self.tick_ms, (self.latitude, self.longitude), scale
+            )
+            if destination is not None:
+                trip.destination = destination
+                self.plan(now_ms + 1 + self._rng.below(TICK_MS - 1), trip.set_out)
         return NOTHING
 
     def on_import_phase(self, now_ms: int) -> Out:

@@ -53,7 +53,7 @@ class SettingsTable(Table):
     consumer_scale: Scale = 1.0
     """Multiplies the demand of consumers."""
     vehicle_scale: Scale = 1.0
-    """Multiplies the probability that a parked vehicle sets out, which is 1/11 per tick."""
+    """Multiplies the probability that a parked vehicle that wanders sets out, 1/11 per tick; 0 keeps commuters, too."""
     turbine_scale: Scale = 1.0
     """Multiplies the generation of turbines."""
     wind_scale: WindScale = 1.0

@@ -1,7 +1,7 @@
 """The electric vehicle: its model, what it pays, and where it drives."""
 
 from difflib import get_close_matches
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -18,7 +18,10 @@ from gridfleet.devices.config.shared_tables import (
     ShareOrLimits,
     Table,
 )
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType, Area
+
+if TYPE_CHECKING:
+    from gridfleet.devices.charging.itinerary import Commute
 
 
 def _known_model(model: str) -> str:
@@ -55,6 +58,13 @@ class VehicleSettings(AgentSettings):
     """The highest price that it pays; offers above it are not accepted."""
     no_show_fee_limit_eur: Fee = 10.0
     """The highest fee for not coming; offers with a higher one are not accepted."""
+    use: Literal["wander", "commute"] = "wander"
+    """Sets out at random, to anywhere, as in the original system: hundreds of km a day; or drives between home, work
+    and errands by the legal clock, 30 to 50 km a day."""
+    work_km: Annotated[float, Field(gt=0, le=200)] = 14.0
+    """Mean distance from home to work of a vehicle that commutes."""
+    errand_km: Annotated[float, Field(gt=0, le=200)] = 8.0
+    """Mean distance from home to its errands."""
     weights: WeightsTable = WeightsTable()
     """For the ranking `weighted`."""
     south: Latitude | None = None
@@ -120,7 +130,27 @@ def build(context: AgentContext[VehicleSettings]) -> Agent:
         limit_ueur_per_kwh=ueur(settings.price_limit_eur_per_kwh),
         fee_limit_neur=round(settings.no_show_fee_limit_eur * NEUR_PER_EUR),
         charge_by_ms=context.start_ms + MS_PER_DAY,
+        itinerary=_itinerary(context, area),
         label=context.label or model.model,
+    )
+
+
+def _itinerary(context: AgentContext[VehicleSettings], area: Area) -> "Commute | None":
+    """Return the days of a vehicle that commutes; None for one that wanders."""
+    from gridfleet.devices.charging.itinerary import Commute
+    from gridfleet.devices.physics.demand import is_workday
+
+    settings = context.settings
+    if settings.use == "wander":
+        return None
+    return Commute(
+        (context.latitude, context.longitude),
+        area,
+        context.random.derived("itinerary"),
+        work_km=settings.work_km,
+        errand_km=settings.errand_km,
+        legal_ms=context.clock.legal_ms,
+        is_workday=is_workday,
     )
 
 

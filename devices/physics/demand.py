@@ -98,6 +98,16 @@ def public_holidays(year: int) -> frozenset[date]:
     return frozenset((*movable, *fixed))
 
 
+def is_workday(day_number: int) -> bool:
+    """Return whether a day, counted from 1970-01-01, is a workday; 24 and 31 December are none.
+
+    >>> is_workday(0), is_workday(1)  # New Year's Day 1970, and the Friday after it
+    (False, True)
+    """
+    _, day_type, _ = _day(day_number)
+    return day_type == _WORKDAY
+
+
 @lru_cache(maxsize=512)
 def _day(day_number: int) -> tuple[int, int, float]:
     """Month index, day type and seasonal factor of a day counted from 1970-01-01."""

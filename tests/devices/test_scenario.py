@@ -28,9 +28,9 @@ def mistakes(text: str, *changes: str) -> tuple[str, ...]:
 
 
 def test_the_shipped_scenarios_load() -> None:
-    assert shipped() == ["normal", "scarce", "storm"]
+    assert shipped() == ["normal", "scarce", "storm", "town"]
     ticks = {name: load(name).ticks for name in shipped()}
-    assert ticks == {"normal": 120, "scarce": 120, "storm": 240}
+    assert ticks == {"normal": 120, "scarce": 120, "storm": 240, "town": 672}
     assert all(load(name).title and load(name).about and load(name).name == name for name in shipped())
     assert load("scarce").settings.turbine_scale == 0.0
     assert [event.title for event in load("storm").events] == ["Gale", "Storm damage: turbines off"]
@@ -209,7 +209,7 @@ def test_a_missing_file_is_reported_with_the_shipped_scenarios(tmp_path: Path) -
     for name in ("norml", "nowhere/at/all.toml", "", str(tmp_path), "x" * 5000, "a\0b"):
         with pytest.raises(ScenarioError, match="no such scenario or file") as caught:
             load(name)
-        assert "normal, scarce, storm" in str(caught.value)
+        assert "normal, scarce, storm, town" in str(caught.value)
     with pytest.raises(ScenarioError, match="did you mean 'normal'"):
         load("norml")
 

@@ -159,7 +159,7 @@ def test_a_command_loads_only_what_it_needs(
 
 def test_an_unknown_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "simulate", "nomal") == (
-        "gridfleet: nomal: no such scenario or file; did you mean 'normal'? (shipped: normal, scarce, storm)\n"
+        "gridfleet: nomal: no such scenario or file; did you mean 'normal'? (shipped: normal, scarce, storm, town)\n"
     )
 
 
