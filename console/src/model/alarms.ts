@@ -16,6 +16,8 @@ export interface Alarm {
 /** What must last this long before it is an alarm, in ms: a device that reconnects at once is none. */
 const LASTS_MS = 2_000;
 const NAMED = 4;
+/** How often the devices are looked through, in ms. */
+const EVERY_MS = 500;
 const WORDS: Readonly<Record<Exclude<AlarmKind, 'breach'>, (count: string) => string>> = {
   offline: (count) => `${count} offline`,
   unserved: (count) => `${count} without all the energy wanted`,
@@ -29,11 +31,14 @@ export class Alarms {
   /** Since when each device has had its trouble, by `kind device`, in real ms. */
   private since = new Map<string, number>();
   private announced = new Set<string>();
+  private foundAt = -Infinity;
 
   constructor(private readonly site: Site) {}
 
   /** Find what is wrong at a real time; return the alarms that are new, or name devices that they did not name before. */
   update(nowMs: number, drill: Drill): readonly Alarm[] {
+    if (nowMs - this.foundAt < EVERY_MS) return [];
+    this.foundAt = nowMs;
     const found = this.find(nowMs, drill);
     const since = new Map<string, number>();
     const lasting: Alarm[] = [];

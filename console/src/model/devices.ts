@@ -37,25 +37,27 @@ export class Devices {
   /** The highest power of a producer so far, in W. */
   maxProducerPowerW = 1;
   private readonly lostFleets = new Set<string>();
+  /** What `count` returns, until a birth changes it. */
+  private counts: ReadonlyMap<DeviceRole, ReadonlyMap<string, number>> | null = null;
 
   get(id: string): Device | undefined {
     return this.all.get(id);
   }
 
   has(role: DeviceRole): boolean {
-    for (const device of this.all.values()) if (device.role === role) return true;
-    return false;
+    return this.count().has(role);
   }
 
   /** How many devices of each role there are, in all and by kind, for the roles present. */
-  count(): Map<DeviceRole, Map<string, number>> {
+  count(): ReadonlyMap<DeviceRole, ReadonlyMap<string, number>> {
+    if (this.counts) return this.counts;
     const counts = new Map<DeviceRole, Map<string, number>>();
     for (const { role, kind } of this.all.values()) {
       let kinds = counts.get(role);
       if (!kinds) counts.set(role, (kinds = new Map()));
       kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     }
-    return counts;
+    return (this.counts = counts);
   }
 
   /** Take a birth or a last will; return whether the device went online or offline. */
@@ -63,6 +65,7 @@ export class Devices {
     const { role, kind, cell, label, latitude, longitude, via, figures } = presence;
     const online = presence.online && !(via && this.lostFleets.has(via));
     const known = this.all.get(id);
+    if (known?.role !== role || known.kind !== kind) this.counts = null;
     if (!known) {
       if (this.all.size >= MAX_DEVICES) return false;
       const before = [latitude, longitude] as const;
@@ -124,6 +127,7 @@ export class Devices {
   /** Forget everything. */
   clear(): void {
     this.all.clear();
+    this.counts = null;
     this.lostFleets.clear();
     this.maxProducerPowerW = 1;
   }

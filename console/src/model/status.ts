@@ -57,9 +57,14 @@ export function statusOf(site: Site, online: boolean, drill: Drill, nowMs: numbe
   if (!run.liveTickSeen) return say('wait', 'Connected, waiting for the next phase');
   const left = drill.secondsLeft(nowMs);
   if (left > 0) return say('drill', `Drill, ${plain(Math.ceil(left))} s left`);
-  if (![...site.devices.all.values()].some((each) => each.online)) return say('live', 'Live – no devices');
+  if (!isAnyOnline(site)) return say('live', 'Live – no devices');
   const next = nextTickMs(run, nowMs);
   return say('live', next > 0 ? `Live – next tick in ${duration(next)}` : 'Live');
+}
+
+function isAnyOnline({ devices }: Site): boolean {
+  for (const { online } of devices.all.values()) if (online) return true;
+  return false;
 }
 
 /** Real time until the next tick, in ms; NaN in lock-step, and where ticks are short. */

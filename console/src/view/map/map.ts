@@ -166,8 +166,8 @@ export class MapView {
     const { site, spots, hidden, colours, symbols, size, movedMs } = this;
     const scene = { site, spots, hidden, colours, project: this.viewport.projection() };
     drawFlows(pen, scene, movedMs);
-    drawRoutes(pen, scene);
     this.gather();
+    drawRoutes(pen, { ...scene, spots: this.alone }); // not of those in discs: a thousand lines tell nothing
     for (const cluster of this.clusters) drawCluster(pen, cluster, colours, site);
     for (const spot of this.alone) drawDevice(pen, spot, { site, symbols, colours, size, movedMs });
     this.mark(pen, this.hovered, 1.25);
