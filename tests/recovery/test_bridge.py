@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import Connection, MqttLoop, Will
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
-from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import ClockState, Message
+from gridfleet.broker.protocol.messages import ClockState, Message, Tick
+from gridfleet.broker.protocol.topics import topic
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
@@ -196,3 +198,89 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
     ledger = (tmp_path / "bridged" / "ledger.csv").read_text()
     assert ledger == expected
     assert len({line.split(",")[1] for line in ledger.splitlines()[1:]}) > 1  # both cells, on both brokers
+
+
+def test_a_second_broker_that_dies_and_returns_with_a_former_run_changes_nothing_in_the_recording(
+    tmp_path: Path,
+) -> None:
+    """It has stored the end of a former run, and brings it to the other broker when it is back."""
+    ticks = 10
+    scenario = load("normal", [*EXCHANGING, f"ticks={ticks}"])
+    options = ("normal", "--ticks", str(ticks), "--set", *EXCHANGING)
+    with ExitStack() as stack:
+        near = stack.enter_context(MosquittoBroker())
+        far = stack.enter_context(
+            MosquittoBroker(store=tmp_path / "store", bridge=BrokerAddress.parse(near.url))
+        )
+        recorded = stack.enter_context(open_recording(scenario, tmp_path / "bridged", exact=False))
+        loop = stack.enter_context(MqttLoop(BrokerAddress.parse(near.url), schema=SCHEMA))
+        at_far = stack.enter_context(MqttLoop(BrokerAddress.parse(far.url), schema=SCHEMA))
+        former = at_far.open("former", on_message=lambda *_: None)
+        at_far.wait_online(60)
+        for name, payload in former_end(scenario):
+            former.publish(name, payload, qos=1, retain=True)
+        at_far.run_until(lambda: former.all_acknowledged, 60)
+        former.close()
+        received: list[Message] = []
+        epochs: set[int] = set()
+
+        def on_message(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+            received.append(message)
+            if isinstance(message, Tick):
+                epochs.add(message.epoch)
+
+        SiteListener(loop, SiteDecoder(scenario.site, epoch=FORMER_EPOCH + 1), (recorded.receive, on_message))
+        loop.wait_online(60)
+        children = [
+            start("site", "fleet", *options, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
+            start("site", "fleet", *options, "--broker", far.url, "--part", "2/2", cwd=tmp_path),
+            start("site", "clock", *options, "--broker", near.url, "--seconds-per-tick", "1.5", cwd=tmp_path),
+        ]
+        for child in children:
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+        assert loop.run_until(lambda: now_tick(received) >= 2, 120)
+        far.kill()
+        assert loop.run_until(lambda: now_tick(received) >= 4, 120)
+        far.start()
+        over = lambda: any(isinstance(each, ClockState) and each.status == "finished" for each in received)  # noqa: E731
+        assert loop.run_until(over, 120)
+        assert now_tick(received) == ticks - 1, "the former run's end did not end this one"
+        for child in children[:2]:
+            child.terminate()
+        loop.run_until(lambda: all(child.poll() is not None for child in children), 60)
+        for child in children:
+            child.communicate()
+        recorded.finish()
+    assert len(epochs) == 1
+    rows = [line.split(",") for line in (tmp_path / "bridged" / "ticks.csv").read_text().splitlines()[1:]]
+    cells = {row[1] for row in rows}
+    assert "" not in cells
+    assert len(cells) > 1
+    keys = [(int(row[0]), row[1]) for row in rows]
+    assert len(keys) == len(set(keys))
+    assert {tick for tick, _ in keys} == set(range(ticks)), "a cell without its broker misses, a tick never"
+    ledger = (tmp_path / "bridged" / "ledger.csv").read_text().splitlines()[1:]
+    assert ledger
+    assert all(line.split(",")[1] for line in ledger)
+
+
+FORMER_EPOCH = 1_600_000_000
+
+
+def now_tick(received: list[Message]) -> int:
+    return next((each.tick for each in reversed(received) if isinstance(each, Tick)), -1)
+
+
+def former_end(scenario: Scenario) -> list[tuple[str, bytes]]:
+    """Return the tick and the clock's state with which a former run ended."""
+    last: dict[str, tuple[str, bytes]] = {}
+
+    def receive(_now_ms: int, scope: str, sender: str, message: Message) -> None:
+        if isinstance(message, Tick):
+            message = replace(message, epoch=FORMER_EPOCH)
+        if isinstance(message, Tick | ClockState):
+            last[message.TYPE] = topic(scenario.site, message, scope, sender), encode(message, FORMER_EPOCH)
+
+    Simulation(scenario, receivers=(receive,)).run()
+    return [*last.values()]

@@ -83,7 +83,7 @@ def rabbitmq_environment(port: int, folder: Path) -> dict[str, str]:
         "RABBITMQ_NODENAME": f"gridfleet{port}@localhost",
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
         "RABBITMQ_MNESIA_BASE": str(folder / "db"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_LOG_BASE": str(folder / "logs"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_DIST_PORT": str(distribution),
         "ERL_EPMD_PORT": str(epmd),
