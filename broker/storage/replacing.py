@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.readers.files import size_text
 
 
@@ -24,13 +25,11 @@ def replacing(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
         with draft.open("wb") if binary else draft.open("w", encoding="utf-8", newline="") as file:
             yield file
         draft.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise named(error, path) from None
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, GridFleetError):
+            raise named(error, path) from None
         raise
 
 

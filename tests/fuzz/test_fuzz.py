@@ -13,7 +13,7 @@ from tests.fuzz.targets import Target, targets
 SEED = 15
 INPUTS = 12
 """Times the weight of a target."""
-LINES = 150
+LINES = 60
 ALL = {target.name: target for target in targets()}
 
 

@@ -29,7 +29,7 @@ from gridfleet.provisioning.runs.live_run import BROKER_FILE, live_run
 from tests.dashboards.synthetic import Fleet, build
 from tests.readers.cases import flipped
 
-FLIPS = 120
+FLIPS = 60
 NAMED = [(table.name, column.split()[0]) for table in schema.TABLES for column in table.columns.split(", ")]
 
 

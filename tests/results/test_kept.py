@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gridfleet.broker.errors import StoreError
 from gridfleet.broker.storage.replacing import replacing
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -21,7 +22,7 @@ from tests.waiting import wait_until
 
 SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
 LONG = ("simulate", "normal", "--ticks", "100000", *SMALL, "--no-report")
-MOMENTS = 5
+MOMENTS = 3
 
 
 def killed(process: subprocess.Popen[str]) -> None:
@@ -85,6 +86,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert "free" in str(caught.value.strerror)
     with pytest.raises(KeyboardInterrupt), replacing(path) as file:
         raise KeyboardInterrupt
+    with pytest.raises(StoreError, match=r"b\.sqlite: is damaged"), replacing(path) as file:
+        raise StoreError("b.sqlite", "is damaged", "restore it")
     assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]
     with replacing(path) as file:
         file.write("second")
