@@ -26,15 +26,14 @@ from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
 from gridfleet.devices.charging.out_of_service import parse_chargers_out
+from gridfleet.devices.charging.pricing import STATE_OF_CHARGE, ChargerPricing, Stock
 from gridfleet.devices.charging.reservation import Delivery, ReservationBook
 from gridfleet.devices.market.packages import package_size
-from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
+from gridfleet.devices.physics.battery import deliverable, drawn_to_fill, stored_from
 from gridfleet.devices.physics.driving import SLOW_KMH
 from gridfleet.devices.physics.geo import distance_km
 from gridfleet.devices.trust.reputation import Reputation
 
-OFFER_BASE_UEUR: Final = 1_010_000
-"""A vehicle pays 1.01 EUR/kWh less the charger's state of charge (0 to 1)."""
 ARRIVAL_MARGIN_MS: Final = MS_PER_HOUR
 """A vehicle may be so much later than the slowest drive."""
 ROUTE_FACTOR: Final = 1.1
@@ -55,12 +54,17 @@ class Charger(Buyer):
         "_cells",
         "_charge_loss_wh",
         "_connector",
+        "_cost_neur",
         "_delivered_wh",
         "_discharge_loss_wh",
         "_earned_neur",
         "_floor",
+        "_margin",
         "_max_wh_per_tick",
         "_package_wh",
+        "_paid",
+        "_pricing",
+        "_reactor_price",
         "_reputation",
         "_waits_for_fees",
         "buying",
@@ -88,11 +92,14 @@ class Charger(Buyer):
         label: str = "",
         connector: Connector | None = None,
         no_show_fee_neur: int = 0,
+        pricing: ChargerPricing = STATE_OF_CHARGE,
+        margin: float = 0.0,
     ) -> None:
         """`max_wh_per_tick` is what it buys at most in a tick, `floor_ueur_per_kwh` its lowest bid.
 
         `neighbours` are the cells in which a vehicle that it serves may accept other offers.
         `connector` is its plug on real or mocked pins; without one, the vehicles report what is delivered.
+        `pricing` says what it asks of vehicles, with `margin` on its costs.
         `no_show_fee_neur` is what a vehicle owes that keeps a lease and does not come.
         """
         super().__init__(agent_id, cell, latitude, longitude, label)
@@ -103,6 +110,13 @@ class Charger(Buyer):
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
         self._connector = connector
+        self._pricing = pricing
+        self._margin = margin
+        self._reactor_price = reactor_price_ueur_per_kwh
+        self._cost_neur = stored_wh * reactor_price_ueur_per_kwh
+        """What the energy in its battery has cost; what it begins with counts at the reactor's price."""
+        self._paid = (-1, 0)
+        """Tick, and what was paid in it and counted so far."""
         self._cells = (cell, *neighbours)
         self._reputation = Reputation()
         """Of vehicles: whether they come when they have reserved."""
@@ -123,6 +137,7 @@ class Charger(Buyer):
         """Take over what a restart without memory does not change: also the energy in the battery."""
         super().restore_from(previous)
         self.stored_wh = previous.stored_wh
+        self._cost_neur = previous._cost_neur
 
     def on_new_run(self) -> None:
         """Forget the ticks and reservations of an earlier run of the clock."""
@@ -183,6 +198,10 @@ class Charger(Buyer):
         total_wh = self.buying.purchases.bought_wh
         gained_wh = stored_from(total_wh) - stored_from(total_wh - energy_wh)
         self.stored_wh += gained_wh
+        purchases = self.buying.purchases
+        counted_neur = self._paid[1] if self._paid[0] == purchases.tick else 0
+        self._cost_neur += purchases.paid_neur - counted_neur
+        self._paid = (purchases.tick, purchases.paid_neur)
         self._charge_loss_wh += energy_wh - gained_wh
 
     # --- the plug ----------------------------------------------------------------------------------------
@@ -224,12 +243,19 @@ class Charger(Buyer):
         self.reservation_book.expire(now_ms)
         way_km = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
         way_wh = drawn_to_fill(round(way_km * call.consumption_wh_per_km))
-        price = OFFER_BASE_UEUR - self.stored_wh * UEUR_PER_EUR // self._capacity_wh
+        price = max(0, self._pricing.price(self._stock))
         arrive_by_ms = now_ms + ARRIVAL_MARGIN_MS + round(way_km * ROUTE_FACTOR / SLOW_KMH * MS_PER_HOUR)
         answer = self.reservation_book.offer(
             sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms, arrive_by_ms
         )
         return [(sender, answer)]
+
+    @property
+    def _stock(self) -> Stock:
+        """What it has to sell, and what that has cost at the plug."""
+        sold_wh = deliverable(self.stored_wh)
+        cost = -(-self._cost_neur // sold_wh) if sold_wh > 0 else self._reactor_price
+        return Stock(self.stored_wh, self._capacity_wh, cost, self._margin)
 
     def _believes(self, vehicle: str, call: Call) -> bool:
         """Return whether a vehicle can need what it calls for: no more than fills its battery."""
@@ -306,6 +332,8 @@ class Charger(Buyer):
         """Take a delivery out of the battery, and add its losses and its price to the account."""
         self._delivered_wh += delivery.delivered_wh
         self._discharge_loss_wh += delivery.taken_wh - delivery.delivered_wh
+        if self.stored_wh > 0:
+            self._cost_neur -= self._cost_neur * delivery.taken_wh // self.stored_wh
         self.stored_wh -= delivery.taken_wh
         self._earn(delivery.earned_neur)
 

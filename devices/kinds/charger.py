@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gridfleet.broker.protocol.messages import Limits, Role
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, ueur, wh
 from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.charging.pricing import CHARGER_PRICINGS, DEFAULT_PRICING
 from gridfleet.devices.config.shared_tables import Fee, MarketTable, Share
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
@@ -23,6 +24,11 @@ class ChargerSettings(AgentSettings):
     """The most that it buys in a tick."""
     ports: Annotated[int, Field(ge=1, le=1000)] = 1
     """Vehicles that it serves at once; on pins one, that of the contactor."""
+    pricing: Annotated[str, AfterValidator(CHARGER_PRICINGS.checked)] = DEFAULT_PRICING
+    """What it asks of vehicles: `state-of-charge`, the original's 1.01 EUR/kWh less its state of charge; `cost-plus`,
+    what its energy has cost on average, losses included, and the margin; or a strategy of an installed package."""
+    margin: Annotated[float, Field(ge=0, le=10)] = 0.1
+    """What it earns with `cost-plus`, as a share of its costs."""
     no_show_fee_eur: Fee = 5.0
     """What a vehicle owes that keeps a reservation and neither comes nor cancels; 0 for none."""
 
@@ -56,6 +62,8 @@ def build(context: AgentContext[ChargerSettings]) -> Agent:
         neighbours=context.neighbours,
         label=context.label,
         connector=connector,
+        pricing=CHARGER_PRICINGS.get(settings.pricing),
+        margin=settings.margin,
         no_show_fee_neur=round(settings.no_show_fee_eur * NEUR_PER_EUR),
     )
 

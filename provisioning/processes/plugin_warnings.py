@@ -10,6 +10,7 @@ _REGISTRIES: Final = (
     ("gridfleet.devices.kinds.registry", "AGENT_TYPES"),
     ("gridfleet.devices.market.rule_registry", "CLEARING_RULES"),
     ("gridfleet.devices.charging.ranking_registry", "OFFER_RANKINGS"),
+    ("gridfleet.devices.charging.pricing", "CHARGER_PRICINGS"),
     ("gridfleet.devices.trust.liars.registry", "LIES"),
 )
 """Module and name of each registry; a device loads only those that its agent needs."""
