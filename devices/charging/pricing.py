@@ -1,4 +1,4 @@
-"""What a charger asks of a vehicle for a kWh: strategies by name, the shipped ones and those of installed packages.
+"""Prices of chargers: strategies by name, the shipped ones and those of installed packages.
 
 - `state-of-charge`, the original system's: 1.01 EUR/kWh less the state of charge. A full charger sells for 0.01 EUR,
   whatever it paid: it loses money wherever energy costs more.
