@@ -8,7 +8,14 @@ import pytest
 from demandlib import bdew
 
 from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
-from gridfleet.devices.physics.demand import ProfileName, dynamisation, load_profile, public_holidays
+from gridfleet.devices.physics.demand import (
+    LegalTimeLoad,
+    ProfileName,
+    dynamisation,
+    load_profile,
+    public_holidays,
+)
+from gridfleet.devices.weather.site_clock import SiteClock
 
 # demandlib still uses what pandas 3.1 deprecates; its results are the same.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
@@ -41,6 +48,30 @@ def test_demandlib_gives_the_same_energy_in_every_quarter_hour(name: ProfileName
         profile.energy_wh(year_ms(year) + quarter * QUARTER_HOUR_MS, REFERENCE_KWH) for quarter in quarters
     ]
     assert max(abs(our - expected[quarter]) for our, quarter in zip(ours, quarters, strict=True)) <= 0.5001
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_year_of_the_legal_clock_is_demandlibs_in_every_quarter_hour(name: ProfileName) -> None:
+    """All 35 040 quarter hours of 2025 in Germany, those of the days with 92 and 100 quarters among them."""
+    index = pd.date_range("2025-01-01", "2026-01-01", freq="15min", inclusive="left", tz="Europe/Berlin")
+    wall = index.tz_localize(None)
+    days = sorted(set(wall.date))
+    whole = pd.date_range("2025-01-01", "2026-01-01", freq="15min", inclusive="left")
+    by_clock = dict(zip(whole, reference_wh(name, 2025), strict=True))
+    load = LegalTimeLoad(load_profile(name), SiteClock("Europe/Berlin"))
+    eves = {date(2025, 12, day) for day in (24, 31)}
+    counts, differing = dict.fromkeys(days, 0), []
+    for quarter, clock in enumerate(wall):
+        counts[clock.date()] += 1
+        ours, expected = (
+            load.energy_wh(year_ms(2025) + quarter * QUARTER_HOUR_MS, REFERENCE_KWH),
+            by_clock[clock],
+        )
+        if clock.date() not in eves and abs(ours - expected) > max(0.005 * expected, 0.5001):
+            differing.append((clock, ours, expected))
+    assert len(index) == 4 * 8760
+    assert differing == []
+    assert (counts[date(2025, 3, 30)], counts[date(2025, 10, 26)], counts[date(2025, 7, 1)]) == (92, 100, 96)
 
 
 @pytest.mark.parametrize("name", NAMES)
