@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.chromium, pytest.mark.node]
 
 OWN: Final = (
     "tickAt", "bidAt", "paceAt", "measuredTickMs", "movedAt", "resets", "rejected", "receipts", "runState", "viewing",
-    "at", "trace",
+    "at", "trace", "counts",
 )  # fmt: skip
-"""Real times at which a page received something, and what is a page's own."""
+"""Real times at which a page received something, what is a page's own, and what it counts when it draws."""
 KNOWN: Final = """
 (() => { const own = new Set(OWN); const found = {};
   const walk = (path, value) => {

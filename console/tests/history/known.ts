@@ -3,7 +3,7 @@
 import type { Site } from '../../src/model/site';
 
 /** Real times of animations, and what a page holds of its own rather than of the site. */
-const OWN = new Set(['movedAt', 'before', 'resets', 'viewing', 'runState', 'frozen', 'fromServer', 'rejected', 'receipts', 'calls', 'trace']);
+const OWN = new Set(['movedAt', 'before', 'resets', 'viewing', 'runState', 'frozen', 'fromServer', 'rejected', 'receipts', 'calls', 'trace', 'counts']);
 
 export function known(site: Site): Map<string, string> {
   const found = new Map<string, string>();
