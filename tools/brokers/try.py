@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201 - a script to run by hand, not part of a package
+# ruff: noqa: INP001, T201, S607 - a script to run by hand, not part of a package
 """Try the brokers that this machine has or can build: what `broker check` finds, and which commands they serve.
 
 python tools/brokers/try.py [NAME ...]
@@ -226,6 +226,8 @@ def running(name: str, folder: Path) -> Iterator[str]:
                 break
             time.sleep(0.2)
         yield f"mqtt://127.0.0.1:{port}"
+    if epmd := environment.get("ERL_EPMD_PORT"):  # Erlang's port mapper outlives the broker that started it
+        subprocess.run(["epmd", "-port", epmd, "-kill"], capture_output=True, check=False)
 
 
 def run(*words: str, cwd: Path) -> None:
