@@ -110,9 +110,9 @@ class Store:
             connection = sqlite3.connect(uri + suffix, uri=True, isolation_level=None)
             try:
                 check_store(connection, path)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged name in a text of SQLite
                 connection.close()
-                failure = error
+                failure: Exception = error
             except StoreError:
                 connection.close()
                 raise
@@ -315,7 +315,7 @@ class Store:
         try:
             with closing(self._open_connection().execute(sql, parameters)) as cursor:
                 yield from cursor
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._failed(error) from error
 
     # --- inside ------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ class Store:
         if self._pending >= BATCH:
             self.commit()
 
-    def _failed(self, error: sqlite3.Error) -> StoreError:
+    def _failed(self, error: Exception) -> StoreError:
         if not self._writable or str(self.path) == IN_MEMORY:
             return StoreError(self.path, f"SQLite failed ({error})", REMEDY)
         free = ""
