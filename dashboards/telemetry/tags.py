@@ -40,9 +40,9 @@ STATUSES: Final = ("parked", "driving", "heading", "charging", "stranded")
 OUTCOMES: Final = ("charged", "interrupted", "cancelled", "expired", "unserved", "open")
 REASONS: Final = frozenset({
     "avoided", "award beyond supply", "bid beyond limits", "broken promise", "call beyond battery",
-    "clearing rule", "clock", "control", "denied", "duplicate", "early", "energy", "flood", "greedy", "invalid",
+    "clearing rule", "clock", "control", "denied", "duplicate", "early", "energy", "fee", "flood", "greedy", "invalid",
     "late", "malformed", "meter beyond limits", "offer beyond call", "offline", "oversized", "port", "presence",
-    "price", "ranking", "receipt", "refused", "request beyond limits", "sender", "sensor", "stale",
+    "price", "ranking", "receipt", "refused", "request beyond limits", "sender", "sensor", "signature", "stale",
     "supply beyond limits", "topic", "unexpected", "unknown", "version", "weather",
 })  # fmt: skip
 """Why a device refuses a message, or a charger declines a call; a test finds every reason that the devices have."""

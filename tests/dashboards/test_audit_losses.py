@@ -215,8 +215,9 @@ MORE_SOLD = replace(PRODUCER, sold_wh=1_501, curtailed_wh=499)
 def test_a_trade_took_place_if_both_sides_account_for_it(
     published: tuple[Published, ...], producer: ProducerState, consumer: ConsumerState, found: set[str]
 ) -> None:
-    market = Market(exact=False).judge(published, {TURBINE: producer, HOME: consumer})
-    assert market.broken == found
+    market = Market(exact=False)
+    market.lifecycle.note(HOME, -1, online=True)  # so its cell is known
+    assert market.judge(published, {TURBINE: producer, HOME: consumer}).broken == found
     assert Market().judge(published, {TURBINE: producer, HOME: consumer}).broken != set()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import FileCredentials
+from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.network.descriptors import raise_descriptor_limit
@@ -36,6 +36,7 @@ from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.site.register_file import read_register
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.clients import Clients
 from tests.system.message_log import MessageLog, simulate
@@ -101,7 +102,8 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
     scenario: Scenario,
 ) -> None:
     log, fleet, credentials = MessageLog(), Fleet(scenario), FileCredentials(secrets)
-    clock = fleet.clock(Mode.LOCKSTEP, 0.0, 6, epoch=new_epoch())
+    signed = read_register(SecretsFolder(secrets))
+    clock = fleet.clock(Mode.LOCKSTEP, 0.0, 6, epoch=new_epoch(), signed=signed)
     with (
         FleetProcess(scenario, mosquitto, secrets, 1, modes[0]) as first,
         FleetProcess(scenario, mosquitto, secrets, 2, modes[1]) as second,
@@ -121,8 +123,8 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
             lambda: any(not each.online for _, sender, each in log.of(Presence) if sender == CLOCK_ID), 60
         )
     simulated = simulate(scenario, 6)
-    assert sorted(line[1:] for line in log.lines(but=TIME_AND_PRESENCE)) == sorted(
-        line[1:] for line in simulated.lines(but=TIME_AND_PRESENCE)
+    assert sorted(line[1:] for line in log.lines(but=(*TIME_AND_PRESENCE, Registration))) == sorted(
+        line[1:] for line in simulated.lines(but=(*TIME_AND_PRESENCE, Registration))
     )
     assert broken(audit(log.messages)) == {}
     assert (listener.refused, clock.refused, clock.lockstep.late_phases) == (0, {}, 0)

@@ -15,7 +15,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
-from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode, split_epoch
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
 from gridfleet.broker.protocol.units import TICK_MS
@@ -102,7 +102,7 @@ class SmallSite:
         )
 
     def _on_state(self, _topic: str, payload: bytes, _retained: bool) -> None:
-        state = decode("state", payload)
+        state = decode("state", split_epoch("state", payload)[0])
         assert isinstance(state, ProducerState)
         self.states.append(state)
 

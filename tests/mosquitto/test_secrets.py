@@ -99,6 +99,7 @@ def test_a_new_device_gets_its_secrets_and_no_others_change(made: Path) -> None:
         "passwords",
         "acl",
         "users.json",
+        "register.json",
         *(f"clients/charger-2.{end}" for end in ("password", "crt", "key")),
     }
 

@@ -68,4 +68,4 @@ def test_cells_trade_with_each_other_within_their_access_rules(
 def test_the_error_names_a_device_without_secrets(mosquitto: MosquittoBroker, secrets: Path) -> None:
     address = BrokerAddress.parse(mosquitto.url)
     with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be read \(no such file"):
-        SiteRun(Fleet(load("normal")), address, credentials=FileCredentials(secrets)).run()
+        SiteRun(Fleet(load("normal", ["site=town"])), address, credentials=FileCredentials(secrets)).run()
