@@ -25,6 +25,7 @@ from gridfleet.broker.protocol.messages import (
     Mode,
     Package,
     Presence,
+    Registration,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID, batch_topic
 from gridfleet.devices.config.scenario import Scenario

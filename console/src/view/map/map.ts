@@ -167,7 +167,7 @@ export class MapView {
     const scene = { site, spots, hidden, colours, project: this.viewport.projection() };
     drawFlows(pen, scene, movedMs);
     this.gather();
-    drawRoutes(pen, { ...scene, spots: this.alone }); // not of those in discs: a thousand lines tell nothing
+    drawRoutes(pen, { ...scene, spots: this.alone }); // not of those in discs: nobody could follow a thousand lines
     for (const cluster of this.clusters) drawCluster(pen, cluster, colours, site);
     for (const spot of this.alone) drawDevice(pen, spot, { site, symbols, colours, size, movedMs });
     this.mark(pen, this.hovered, 1.25);
