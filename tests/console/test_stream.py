@@ -47,6 +47,9 @@ KNOWN: Final = """
 BANNER: Final = "document.querySelector('#banner').hidden"
 STATE: Final = "globalThis.gridfleetSite?.runState?.state"
 
+PLAYING = ("play", "step", "speed")
+"""The controls of the time slider for what has been."""
+
 
 def known(browser: Browser) -> dict[str, str]:
     """Everything that the page knows of the site, field by field."""
@@ -84,6 +87,13 @@ def test_after_a_reload_and_on_a_second_desk_the_page_knows_all_that_it_knew(
             assert len(before) > 500
             assert difference(before, known(browser)) == []
             assert "changed: wind speed" in browser.text("#log").lower()
+            shown = [f"document.querySelector('#timeline-{part}').checkVisibility()" for part in PLAYING]
+            browser.wait(f"![{', '.join(shown)}].some((each) => each)")
+            browser.do(
+                "click", selector="#timeline-back"
+            )  # what goes on by itself can only be looked back at
+            browser.wait("!globalThis.gridfleetSite?.viewing.live")
+            browser.wait(f"[{', '.join(shown)}].every((each) => each)")
             assert browser.do("faults") == []
 
 

@@ -87,9 +87,13 @@ export class Timeline {
     }
     this.now.hidden = viewing.live || run.mode === 'replay';
     this.now.textContent = run.state === 'running' ? 'Back to now' : 'To the end';
-    this.play.disabled = !this.timer && (viewing.live || this.tick >= last) && run.mode === 'live';
-    this.step.disabled = viewing.live || this.tick >= last;
+    // What goes on by itself needs no play, step or speed of its own: the controls of the run have those.
+    const goesOn = viewing.live && run.mode === 'live' && (run.state === 'running' || run.state === 'starting');
+    this.play.hidden = this.step.hidden = this.speed.parentElement!.hidden = goesOn;
+    this.play.disabled = !this.timer && this.tick >= last && run.mode === 'live';
+    this.step.disabled = this.tick >= last;
     this.back.disabled = this.tick <= run.first;
+    this.back.textContent = goesOn ? '‹ Look back' : '‹ Step';
     this.showMarks(run);
   }
 
