@@ -153,9 +153,10 @@ def require_program(marker: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C, also where the tests were started in the background: the programs that they start inherit it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take the signals of a terminal also in the background and after `nohup`, as what the tests start inherits it."""
+    for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 @pytest.fixture(scope="session", autouse=True)
