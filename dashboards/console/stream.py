@@ -41,7 +41,7 @@ class Viewer:
     def __init__(self, link: socket.socket, protocol: ServerProtocol, show: Show) -> None:
         """`protocol` is the state of the WebSocket after its handshake."""
         self._link = link
-        self._protocol = protocol
+        self._websocket = protocol
         self._show = show
         self._history = show.history
         self._waiting: deque[str] = deque()
@@ -58,7 +58,7 @@ class Viewer:
         looked_s, status = 0.0, ""
         self._show.join()
         try:
-            while self._protocol.state is State.OPEN:
+            while self._websocket.state is State.OPEN:
                 now_s = time.monotonic()
                 if now_s - looked_s >= _STATUS_S or self._history is not self._show.history:
                     looked_s = now_s
@@ -69,7 +69,7 @@ class Viewer:
                 self._send_waiting()
                 if now_s - pinged_s > _PING_S:
                     pinged_s = now_s
-                    self._protocol.send_ping(b"")
+                    self._websocket.send_ping(b"")
                     self._flush()
                 if now_s - heard_s > _SILENCE_S:
                     return
@@ -122,19 +122,19 @@ class Viewer:
         self._send(f'{{"kind":"messages","messages":[{",".join(lines)}]}}')
 
     def _send(self, text: str) -> None:
-        self._protocol.send_text(text.encode())
+        self._websocket.send_text(text.encode())
         self._flush()
 
     def _flush(self) -> None:
-        self._link.sendall(b"".join(self._protocol.data_to_send()))
+        self._link.sendall(b"".join(self._websocket.data_to_send()))
 
     def _receive(self) -> None:
         data = self._link.recv(_CHUNK)
         if data:
-            self._protocol.receive_data(data)
+            self._websocket.receive_data(data)
         else:
-            self._protocol.receive_eof()
-        for event in self._protocol.events_received():
+            self._websocket.receive_eof()
+        for event in self._websocket.events_received():
             if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                 self._answer(bytes(event.data))
         self._flush()
