@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from niquests import PreparedRequest
 
 from gridfleet.dashboards.grafana.client import Change, Grafana, GrafanaError
 from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FOLDER, FOLDER_UID
@@ -47,6 +48,7 @@ def grafana(mock_url: str) -> Iterator[Grafana]:
 @pytest.mark.node
 @needs_prism
 def test_every_call_matches_grafanas_documentation(grafana: Grafana) -> None:
+    assert grafana.check() == "12.0.0"
     assert list(grafana.push_pages()) == [Change(name, "changed") for name in sorted(pages())]
     assert grafana.push_rules() == Change("gridfleet", "changed")
     assert len(list(grafana.differences())) == len(pages())
@@ -101,7 +103,12 @@ def test_a_query_with_a_variable_left_in_it_is_refused(grafana: Grafana) -> None
     [(401, "role Editor, and use its token"), (403, "may not do this"), (404, "no data source")],
 )
 def test_an_error_of_grafana_is_reported_with_a_remedy(grafana: Grafana, status: int, message: str) -> None:
-    grafana._api.client.s.headers["Prefer"] = f"code={status}"  # the mock gives this answer to every request # noqa: SLF001 - nothing public asks the mock for this
+    def prefer(request: PreparedRequest) -> None:
+        assert request.headers is not None
+        if request.path_url != "/api/health":  # which Grafana answers whatever the token is
+            request.headers["Prefer"] = f"code={status}"  # the mock's answer to this request
+
+    grafana._api.client.s.hooks["pre_request"].append(prefer)  # noqa: SLF001 - nothing public sends such a header
     with pytest.raises(GrafanaError, match=message) as caught:
         list(grafana.push_pages())
     assert caught.value.status == status
