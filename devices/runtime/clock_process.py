@@ -47,20 +47,22 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
     report: Callable[[str], None],
     on_loop: Callable[[MqttLoop], None] = ignore_loop,
     enrolled: Callable[[], Mapping[str, Registration]] = nobody,
+    try_broker: Callable[[], None] = lambda: None,
 ) -> bool:
     """Run the site's clock to its last tick (True), or until a stop is requested (False).
 
     A run whose tick the broker retains is resumed, unless `fresh`; a new one begins when every device of the scenario
     is online, or after `wait_s` seconds. `on_loop` gets the loop before it runs. `enrolled` is asked every POLL_S for
-    registrations of devices that are not in the scenario, those that have changed. A lost broker is reconnected to;
-    raises BrokerError when the broker rejects the clock, and when another clock of the site is ahead of it or, at the
-    same instant, began earlier.
+    registrations of devices that are not in the scenario, those that have changed. `try_broker` is called once the
+    broker is there, and raises what makes it unfit. A lost broker is reconnected to; raises BrokerError when the broker
+    rejects the clock, and when another clock of the site is ahead of it, or began earlier.
     """
     with MqttLoop(address, schema=SCHEMA, max_wait_s=MAX_RECONNECT_S) as loop:
         on_loop(loop)
         runner = ClockRunner(clock, loop, SiteDecoder(fleet.scenario.site, credentials.verify), credentials)
         if not wait_online(loop, stop_requested, report):
             return False
+        try_broker()
         start_clock(loop, runner)
         if not fresh and runner.resume():
             report(f"resumes at tick {clock.tick}")
@@ -83,8 +85,9 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
                 runner.publish_registrations(enrolled())
                 if runner.other_clock is not None:
                     raise BrokerError(
-                        f"another clock runs for {fleet.scenario.site} and is ahead (tick {runner.other_clock.tick}): "
-                        "this one ends, because a site has one clock; to replace the other, stop it first"
+                        f"another clock runs for {fleet.scenario.site} and is ahead, or began earlier (tick "
+                        f"{runner.other_clock.tick}): this one ends, because a site has one clock; to replace the "
+                        "other, stop it first"
                     )
         finally:
             runner.stop()

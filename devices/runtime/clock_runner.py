@@ -1,14 +1,19 @@
 """Runs the clock on a broker: in real time, and from the tick at which an earlier clock stopped."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
+from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Control, Message, Presence, Registration, Tick
 from gridfleet.broker.protocol.topics import Address
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
+
+RESUMED_MS: Final = 60_000
+"""A clock that resumed a run and is disconnected by another one within this time, in ms, began later than the other."""
 
 
 class ClockRunner(AgentRunner):
@@ -32,6 +37,7 @@ class ClockRunner(AgentRunner):
         self._enrolled: dict[str, Registration] = {}
         """Registrations of devices that are not in the scenario."""
         self._begun = False
+        self._begun_ms = 0
         self._run_is_known = False
         self._early_controls: list[tuple[Address, Message, int | None]] = []
         """Controls that arrived before the run began, with the epoch of the run that each was meant for."""
@@ -62,6 +68,13 @@ class ClockRunner(AgentRunner):
             self.retained_tick = message
         elif isinstance(message, Presence):
             self.received_retained = self.received_retained or (self._started and message.online)
+
+    def _on_problem(self, reason: str, topic_name: str) -> None:
+        """End for another clock that is alive: it takes the connection back soon after this one has resumed its run."""
+        super()._on_problem(reason, topic_name)
+        resumed = self._begun and self.agent.resumptions > 0
+        if reason == SESSION_TAKEN_OVER and resumed and real_ms() - self._begun_ms < RESUMED_MS:
+            self.other_clock = self.agent.tick_message
 
     def _is_ahead(self, tick: Tick) -> bool:
         """Return whether a tick is of another clock that is ahead, or that began earlier where the instant is the same.
@@ -120,6 +133,7 @@ class ClockRunner(AgentRunner):
         if not self._run_is_known:
             self.begin_run()
         self._begun = True
+        self._begun_ms = real_ms()
         for address, control, epoch in self._early_controls:
             if epoch is None or epoch >= self.agent.epoch:
                 super().receive(address, control)

@@ -84,8 +84,11 @@ def execute(arguments: argparse.Namespace) -> int:
     has_register = fleet.register is not None and arguments.secrets is not None
     enrolled = EnrolledDevices(Path(arguments.secrets)) if has_register else nobody
     signed = signed_entries(arguments.secrets, fleet, report)
-    if arguments.secrets is None:
-        preflight(address, Mode(mode), report, processes=True)
+
+    def try_broker() -> None:
+        if arguments.secrets is None:
+            preflight(address, Mode(mode), report, processes=True)
+
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = run_clock(
             fleet,
@@ -98,6 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
             report=report,
             on_loop=heartbeat.follow,
             enrolled=enrolled,
+            try_broker=try_broker,
         )
     report("the last tick is finished" if finished else "stopped; start it again to continue")
     return ExitCode.SUCCESS
