@@ -155,6 +155,10 @@ class Auditor:
             self._gap_since = self._site_tick
             self._gaps.add(self._site_tick - 1, self._site_tick)
 
+    def note_former_run(self) -> None:
+        """Note, before the first tick, that devices go on with what they had leased and drawn in a former run."""
+        self._fleet_is_up = True
+
     def accusations(self) -> list[Accusation]:
         """Return the provable lies found since the last call."""
         return self._accuser.take()

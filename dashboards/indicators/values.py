@@ -20,9 +20,10 @@ _SPAN: Final = "SELECT min(simulated_ms), max(simulated_ms) FROM ticks"
 _CONSUMER_KINDS: Final = "SELECT DISTINCT kind FROM agents WHERE role = 'consumer'"
 _DEMANDS: Final = "SELECT kind, sum(bid_wh), sum(bought_wh) FROM demands GROUP BY kind"
 _WELFARE: Final = (
-    "SELECT sum(welfare_neur), sum(optimum_neur), sum(optimum_neur IS NULL), avg(marginal_price_ueur) "
+    "SELECT sum(welfare_neur * 1.0), sum(optimum_neur * 1.0), sum(optimum_neur IS NULL), avg(marginal_price_ueur) "
     "FROM welfare"
 )
+"""As REAL: a bid of a liar may fill a whole number, and SQLite ends a sum of whole numbers that overflows."""
 _SELLERS: Final = (
     "SELECT producer, sum(energy_wh), (SELECT kind FROM agents WHERE agent = producer LIMIT 1) FROM trades "
     "GROUP BY producer ORDER BY producer"

@@ -141,6 +141,10 @@ class Recording:
         if self._trace is not None:
             self._trace.note_gap()
 
+    def note_former_run(self) -> None:
+        """Note, before the first tick, that devices were up in a former run."""
+        self._auditor.note_former_run()
+
     @property
     def findings(self) -> list[Finding]:
         """The auditor's findings so far."""

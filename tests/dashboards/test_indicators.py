@@ -10,6 +10,7 @@ import pytest
 from gridfleet.dashboards.indicators.definitions import INDICATORS
 from gridfleet.dashboards.indicators.values import indicator_values, waiting_ms
 from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import WelfareRow
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
@@ -112,6 +113,15 @@ def test_nothing_recorded_is_empty_and_not_zero() -> None:
         "unserved_consumers_kwh",
         "unserved_others_kwh",
     ]
+
+
+def test_bids_of_a_liar_that_fill_a_store_leave_indicators() -> None:
+    most = 10**30
+    with Store.create() as store:
+        store.add_welfare([WelfareRow(tick, "north", 5_000_000_000, most, 1) for tick in range(3)])
+        found = indicator_values(store)
+    assert found["welfare_eur"] == 15
+    assert found["welfare_gap"] == pytest.approx(100)
 
 
 def test_a_search_ends_with_the_reservation_that_is_kept() -> None:

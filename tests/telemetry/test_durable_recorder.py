@@ -12,6 +12,7 @@ from gridfleet.broker.protocol.codec import TIED_TO_RUN, decode, encode
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Mode, Presence, Tick
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, WHOLE_SITE, Scope, batch_topic, topic
 from gridfleet.dashboards.recording.durable.recorder import JOURNAL, RUNS, DurableRecorder
+from gridfleet.dashboards.recording.durable.run import DurableRun
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, RunFacts
@@ -224,6 +225,20 @@ def tick_of(payload: bytes) -> Tick:
 
 EPOCH = 1_700_000_000
 """The epoch of `run()`."""
+
+
+def test_accounts_of_a_former_run_say_that_devices_go_on_with_what_they_had_leased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[object] = []
+    monkeypatch.setattr(DurableRun, "note_former_run", lambda run: noted.append(run.committed_serial))
+    record(tmp_path / "alone", of_epoch(on_own_connections(), EPOCH))
+    assert noted == []
+    former = [
+        pair for pair in dict(of_epoch(on_own_connections(), EPOCH - 1)).items() if "/tick/" not in pair[0]
+    ]
+    record(tmp_path / "again", [*former, *of_epoch(on_own_connections(), EPOCH)])
+    assert noted != []
 
 
 def test_what_a_broker_retains_of_a_former_run_opens_no_recording(tmp_path: Path) -> None:

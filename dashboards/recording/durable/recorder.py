@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Grant, Message, Phase, Suspension, Tick, Verify
+from gridfleet.broker.protocol.messages import ConsumerState, Grant, Message, Phase, Suspension, Tick, Verify
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.dashboards.audit.specifications import SpecificationOf
@@ -294,6 +294,9 @@ class DurableRecorder:
             self._specification_of,
         )
         for topic, payload in self._retained.items():
+            address = self._decoder.address(topic)
+            if address.message_type.name == ConsumerState.TYPE and address.sender != CLOCK_ID:
+                run.note_former_run()  # the decoder drops the account itself, which states the epoch of its run
             # Refused are those of a device's former role or cell.
             for address, message in self._decoder.decode(topic, payload, lambda *_: None):
                 run.receive_retained(address.scope, address.sender, message)

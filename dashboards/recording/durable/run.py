@@ -84,6 +84,10 @@ class DurableRun:
         """Record a message that the broker retained when the run began."""
         self._recording.receive(0, scope, sender, message)
 
+    def note_former_run(self) -> None:
+        """Note, before the first tick, that devices were up in a former run."""
+        self._recording.note_former_run()
+
     def note_gap(self, serial: int) -> None:
         """Note that messages may be missing before the one with that serial."""
         self._resume_after(serial)
