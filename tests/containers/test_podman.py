@@ -45,7 +45,7 @@ def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         main(["deploy", "compose", "--folder", str(folder / "containers"), "--set", f"ticks={TICKS}"])
         == ExitCode.SUCCESS
     )
-    site = Site(podman, folder, {"FLEETS": "2"})
+    site = Site(podman, folder, {"FLEETS": "2", "TICKS": str(TICKS), "RESTART": "on-failure"})
     try:
         site.open()
         yield site

@@ -16,7 +16,7 @@ DESCRIPTION: Final = (
     "Publish the ticks and phases of a site until stopped, or for --ticks. The clock starts when all devices of\n"
     "the scenario are online, or after --wait. A clock that is started again after a failure continues with\n"
     "the tick that the broker retained, in the same mode and with the same settings. A site has one clock: of two,\n"
-    "the one that is behind ends with an error."
+    "the one that began later ends with an error."
 )
 EXAMPLES: Final = (
     "gridfleet site clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
