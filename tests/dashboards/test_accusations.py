@@ -355,6 +355,33 @@ def test_where_many_are_doubted_at_once_the_recorder_has_missed_messages() -> No
         assert sorted({device for device, _ in found}) == named
 
 
+def test_an_account_against_awards_that_expired_on_their_way_to_the_recorder_is_no_lie() -> None:
+    homes = ["household-1", "household-2", "household-3"]
+
+    def without_awards(to: list[str]) -> Callable[[int], list[Said]]:
+        def messages(tick: int) -> list[Said]:
+            said: list[Said] = []
+            for home in homes:
+                said += [] if home in to else [(home, TURBINE, Award(tick, 0, LOTS))]
+                said += [(TURBINE, home, Receipt(tick, 0, LOTS)), ("consumer", home, consumer(tick))]
+            return [
+                ("north", TURBINE, Supply(tick, 3_000)),
+                *said,
+                ("producer", TURBINE, producer(tick, sold=3_000)),
+            ]
+
+        return messages
+
+    for exact, missing, named in (
+        (False, homes, set()),
+        (False, homes[:2], set()),
+        (False, homes[:1], {TURBINE}),  # no buyer alone protects a seller that lies
+        (True, homes, {TURBINE}),
+    ):
+        found = Site(exact=exact).run(without_awards(missing), ticks=6).named()
+        assert {device for device, _ in found} == named
+
+
 def changed_in_each_tick(at: int) -> Callable[[int], list[Said]]:
     def messages(tick: int) -> list[Said]:
         said = honest(tick)

@@ -151,17 +151,21 @@ class Accuser:
         changes = (self._changed[device] for device, role in self._roles.items() if role in _MEMBERS)
         settled = max(changes, default=-1) < before - SETTLED_TICKS
         complete = self._exact and waited and settled and not self._accused
+        unexplained = self._market.unexplained(before)
         for tick, claims in groupby(self._market.judge(before, complete=complete), key=itemgetter(0)):
-            self._judge_tick(
-                tick, [claim for _, claim in claims if self._changed.get(claim.device, -1) < tick - 1]
-            )
+            steady = [claim for _, claim in claims if self._changed.get(claim.device, -1) < tick - 1]
+            self._judge_tick(tick, steady, unexplained[tick])
         self._judged_before = max(self._judged_before, before)
 
-    def _judge_tick(self, tick: int, claims: list[Claim]) -> None:
-        """Accuse by the claims of a tick; where many devices are doubted at once, messages did not arrive here."""
+    def _judge_tick(self, tick: int, claims: list[Claim], unexplained: set[str]) -> None:
+        """Accuse by the claims of a tick; where many devices are doubted at once, messages did not arrive here.
+
+        So are those buyers whose receipts answer awards that did not: a broker drops awards that have expired while the
+        recorder was away, and keeps receipts and accounts.
+        """
         doubted = {claim.device for claim in claims if claim.doubtful}
         members = sum(role in _MEMBERS for role in self._roles.values())
-        is_credible = len(doubted) <= max(MAX_DOUBTED, members // MEMBERS_PER_DOUBTED)
+        is_credible = max(len(doubted), len(unexplained)) <= max(MAX_DOUBTED, members // MEMBERS_PER_DOUBTED)
         for claim in claims:
             proven = self._exact or not claim.doubtful
             if proven or (is_credible and self._market.is_proven(tick, claim)):

@@ -230,6 +230,21 @@ class MarketClaims:
                 yield Claim(device, "no account", text)
                 self._unaccounted[device] = [each for each in ticks if each > due[-1]]
 
+    def unexplained(self, before: int) -> dict[int, set[str]]:
+        """Return, by tick before one, the buyers whose receipts answer awards that were not received."""
+        found: dict[int, set[str]] = {}
+        for tick, claims in self._ticks.items():
+            if tick < before:
+                found[tick] = {
+                    buyer
+                    for buyer, purchases in claims.purchases.items()
+                    if any(
+                        (buyer, serial) not in claims.sales[producer].awarded
+                        for producer, serial in purchases.receipts
+                    )
+                }
+        return found
+
     def is_proven(self, tick: int, claim: Claim) -> bool:
         """Return whether a doubtful claim is the last of REPEATED_TICKS in a row of ticks with the same lie."""
         last, length = self._doubts.get((claim.device, claim.lie), (-1, 0))
