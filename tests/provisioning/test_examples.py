@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -13,6 +14,7 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.commands.tree import COMMANDS
 from gridfleet.provisioning.commands.tree import EXAMPLES as FIRST_EXAMPLES
+from tests.physics.test_weather_formats import METEOSTAT, OPEN_METEO
 from tests.provisioning.shell import LONGEST_S
 from tests.waiting import wait_until
 
@@ -21,11 +23,17 @@ ELSEWHERE = {
     *(f"device {name}" for name in ("safe", "enrol", "flash", "revoke", "bundle", "upgrade", "doctor")),
     "site status",
     "influx setup",
+    "influx check",
 }
 """They need a card, a device, a server or internet access; tests/flash and tests/telemetry run them on a substitute."""
 UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run"}
-FIRST_OUTPUT = re.compile(r"^(?!.*: a turbine of cell|backend |  (GPIO|CH)).+$", re.MULTILINE)
-"""What a process that runs until Ctrl-C says once it runs; `device check --watch` describes the device before."""
+FIRST_OUTPUT = re.compile(
+    r"^(?!.*: a turbine of cell|backend |  (GPIO|CH)|This run has no page\.history).+$", re.MULTILINE
+)
+"""What a process that runs until Ctrl-C says once it runs; `device check --watch` describes the device before, and
+`replay` says what the run lacks."""
+NOTE = re.compile(r"2 runs were finished before, 0 are left\n")
+"""What `sweep --resume` says on standard error, without a fault."""
 NEED_RUN = {
     "gridfleet watch",
     "gridfleet set wind_scale=0.5",
@@ -52,6 +60,21 @@ SHORTER = {
     "compare": "--ticks 10 --seeds 1",
 }
 """Appended to the examples that take long; the last use of an option wins."""
+REPLAY_OF_FOLDER = "gridfleet replay out/latest"
+"""Shows the run on its page until Ctrl-C; a replay of a trace ends by itself."""
+RUN = "gridfleet simulate normal --ticks 2 --no-report"
+INPUT_FILES = {
+    "study.toml": (
+        'scenario = "normal"\n[vary]\n"settings.turbine_scale" = [0.5, 1.0]\n'
+        '[set]\n"vehicles.count" = 2\n"chargers.count" = 2\n'
+    ),
+    "open-meteo-53.62N10.02E12m.csv": OPEN_METEO.format(offset=0),
+    "10147.csv": METEOSTAT,
+    "mast.csv": "time,latitude,longitude,v_80,T\n2025-03-01 00:00,53.6,10.0,36.0,278.15\n",
+    "stundenwerte_FF_01975_akt.zip": "STATIONS_ID;MESS_DATUM;QN_3;   F;   D;eor\n 1975;2025030100;3; 8.4; 210;eor\n",
+    "stundenwerte_TU_01975_akt.zip": "STATIONS_ID;MESS_DATUM;QN_9;TT_TU;RF_TU;eor\n 1975;2025030100;3; 5.2; 80;eor\n",
+}
+"""What the files contain that an example reads; of an archive, its product file."""
 FEW_DEVICES = ("vehicles.count=2", "chargers.count=2")
 """Set in the studies, except what a study varies."""
 
@@ -76,13 +99,19 @@ def command_of(example: str) -> str:
 
 
 def runs_until_ctrl_c(example: str) -> bool:
-    return command_of(example) in UNTIL_CTRL_C or "--watch" in shlex.split(example)
+    return (
+        command_of(example) in UNTIL_CTRL_C
+        or "--watch" in shlex.split(example)
+        or example == REPLAY_OF_FOLDER
+    )
 
 
 def shortened(example: str) -> str:
     words = shlex.split(example)
     if command_of(example) == "site broker":
         return f"exec {example} --port 0" + (" --ws-port 0" if "--ws-port" in words else "")
+    if example == REPLAY_OF_FOLDER:
+        return f"exec {example} --port 0 --no-browser"
     if runs_until_ctrl_c(example):
         return f"exec {example}"
     if words[0] != "gridfleet":
@@ -94,14 +123,14 @@ def shortened(example: str) -> str:
 
 def prepared(example: str) -> str:
     """Return the commands that prepare an example."""
-    if example.startswith("gridfleet report"):
-        return "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n"
+    if example.startswith(("gridfleet report", "gridfleet rerun", REPLAY_OF_FOLDER)):
+        return f"{RUN} {'--out published' if 'published' in example else ''} >/dev/null\n"
+    if "--resume" in example:
+        return shortened(example.replace("--resume", "--out")) + " >/dev/null 2>&1\n"
     if example.startswith("gridfleet replay"):
         trace = next(word for word in shlex.split(example) if ".jsonl" in word)
-        return f"mkdir -p out; gridfleet simulate normal --ticks 2 --no-report --trace {trace} >/dev/null\n"
-    if "broker --secrets" in example:
-        return "gridfleet site init >/dev/null\n"
-    if "site rotate" in example:
+        return f"mkdir -p out; {RUN} --trace {trace} >/dev/null\n"
+    if "broker --secrets" in example or "site rotate" in example:
         return "gridfleet site init >/dev/null\n"
     if " health " in example:
         beat = (
@@ -113,9 +142,32 @@ def prepared(example: str) -> str:
     return f"cp {EXAMPLE_DEVICES}/*.toml .\n{mocked}" if " device " in example else ""
 
 
+def write_input_files(example: str, folder: Path) -> None:
+    """Write the files that an example reads."""
+    for name in set(shlex.split(example)) & set(INPUT_FILES):
+        if not name.endswith(".zip"):
+            (folder / name).write_text(INPUT_FILES[name], encoding="utf-8")
+            continue
+        quantity = name.split("_")[1].lower()
+        with ZipFile(folder / name, "w") as archive:
+            archive.writestr(f"produkt_{quantity}_stunde_20250301_20250301_01975.txt", INPUT_FILES[name])
+            archive.writestr(
+                "Metadaten_Geographie_01975.txt",
+                "Stations_id;Stationshoehe;Geogr.Breite;Geogr.Laenge;von_datum;bis_datum;Stationsname\n"
+                "       1975;  11.00;  53.6332;   9.9881;19930501;        ;Hamburg-Fuhlsbuettel\n",
+            )
+
+
 @pytest.mark.parametrize("example", dict.fromkeys(EXAMPLES))
 def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> None:
-    example = example.replace("mqtt://127.0.0.1:1883", broker)
+    """The nodes of a cluster are the one broker, by two names of its host."""
+    write_input_files(example, tmp_path)
+    for written, url in (
+        ("mqtt://127.0.0.1:1883", broker),
+        ("mqtt://node-1", broker),
+        ("mqtt://node-2", broker.replace("127.0.0.1", "localhost")),
+    ):
+        example = example.replace(written, url)
     program = tmp_path / "bin" / "gridfleet"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gridfleet "$@"\n')
@@ -131,4 +183,5 @@ def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> Non
             )
             process.send_signal(signal.SIGINT)
         code = process.wait(LONGEST_S)
-    assert (code, "" if runs_until_ctrl_c(example) else err.read_text()) == (0, ""), err.read_text()
+    said = NOTE.sub("", err.read_text()) if "--resume" in example else err.read_text()
+    assert (code, "" if runs_until_ctrl_c(example) else said) == (0, ""), err.read_text()

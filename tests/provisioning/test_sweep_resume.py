@@ -129,6 +129,11 @@ def test_mistakes_in_a_plan_are_named(tmp_path: Path, text: str, message: str) -
     assert message in ended.err
     nothing = gridfleet("sweep", "normal", cwd=tmp_path)
     assert "nothing is varied: give --vary KEY=VALUES" in nothing.err
+    missing = gridfleet("sweep", "stduy.toml", cwd=tmp_path)
+    assert (missing.code, missing.err) == (
+        ExitCode.USAGE,
+        "gridfleet: stduy.toml: cannot be read: no such file or directory\n",
+    )
 
 
 @pytest.mark.parametrize("line", ["[]", '{"key": "a"}', "no json", '{"key": 1, "seed": "x"}'])

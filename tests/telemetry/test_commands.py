@@ -53,6 +53,18 @@ def test_a_run_sends_its_telemetry_and_the_next_one_what_was_left(
     assert [name.partition("-")[0] for _, name in runs] == ["normal", "storm"]
 
 
+@pytest.mark.influxdb
+def test_check_says_whether_a_server_accepts_points(
+    shim: Shim, token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["influx", "check", "--influx", shim.url, "--token-file"]
+    assert main([*command, token]) == 0
+    assert [line.split()[1].strip(",") for line in capsys.readouterr().out.splitlines()] == ["ok"] * 4
+    (tmp_path / "wrong").write_text("another\n")
+    assert main([*command, str(tmp_path / "wrong")]) == 1
+    assert "unauthorized" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -26,7 +26,7 @@ EXAMPLES: Final = (
     "gridfleet simulate storm --algorithm random --seed 7 --out out/storm-random",
     "gridfleet simulate normal --set vehicles.count=60 settings.turbine_scale=0.5",
     "gridfleet simulate normal --ticks 40 --faults loss=0.05 crash=0.01 --trace out/messages.jsonl",
-    "gridfleet simulate normal --ticks 40 --liars vehicle-05=no-show turbine-2=withhold,at:20",
+    "gridfleet simulate normal --ticks 40 --liars household-1=refuse-awards turbine-2=withhold,at:20",
 )
 
 

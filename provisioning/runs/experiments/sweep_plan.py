@@ -52,8 +52,9 @@ def read_plan(path: str) -> SweepPlan:
 
 def apply_plan(arguments: Namespace) -> None:
     """Take the choices of a plan into a command's arguments; those of the command line win."""
-    if not is_plan(arguments.scenario):
-        return
+    missing = arguments.scenario.endswith(".toml") and not Path(arguments.scenario).exists()
+    if not is_plan(arguments.scenario) and (arguments.vary or not missing):
+        return  # a scenario; a missing file without --vary is a plan that cannot be read
     path = Path(arguments.scenario)
     plan = read_plan(str(path))
     own = path.parent / plan.scenario
