@@ -5,10 +5,12 @@ The mock made from `grafana-api.yaml` checks requests, but has no state.
 
 import json
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
+
+from tests.http_servers import serving
 
 TOKEN = "service-account-token"
 Json = dict[str, Any]
@@ -26,23 +28,17 @@ class FakeGrafana:
         self.provisioned = False
         self.before_saving: Callable[[str], None] = lambda _: None
         self.answer: Callable[[Json], Json] = lambda _: {"status": 200, "frames": []}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        self._exit = ExitStack()
+        self.url = ""
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.url = self._exit.enter_context(serving(_handler(self)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._exit.close()
 
     def handle(self, method: str, path: str, body: Json) -> tuple[int, Json]:  # noqa: C901, PLR0911 - one per call
         match method, path.removeprefix("/api/").split("/"):
