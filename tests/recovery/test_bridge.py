@@ -219,7 +219,7 @@ def test_a_second_broker_that_dies_and_returns_with_a_former_run_changes_nothing
         at_far.wait_online(60)
         for name, payload in former_end(scenario):
             former.publish(name, payload, qos=1, retain=True)
-        at_far.run_until(lambda: former.all_acknowledged, 60)
+        assert at_far.run_until(lambda: former.all_acknowledged, 60)
         former.close()
         received: list[Message] = []
         epochs: set[int] = set()
@@ -248,7 +248,7 @@ def test_a_second_broker_that_dies_and_returns_with_a_former_run_changes_nothing
         assert now_tick(received) == ticks - 1, "the former run's end did not end this one"
         for child in children[:2]:
             child.terminate()
-        loop.run_until(lambda: all(child.poll() is not None for child in children), 60)
+        wait_ended(loop, children)
         for child in children:
             child.communicate()
         recorded.finish()
