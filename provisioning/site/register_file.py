@@ -13,7 +13,7 @@ from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.messages import Registration
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.site.secret_files import write_secret
+from gridfleet.provisioning.site.secret_files import read_checked, write_secret
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.fleet import Fleet
@@ -29,17 +29,12 @@ def read_register(folder: SecretsFolder) -> dict[str, Registration]:
 
     Raises CommandError for a file that cannot be read or holds no register.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     try:
-        return TypeAdapter(dict[str, Registration]).validate_json(folder.register.read_bytes())
+        return read_checked(folder.register, dict[str, Registration], REMEDY)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise CommandError(folder.register, f"cannot be read ({error_reason(error)}): {REMEDY}") from None
-    except ValidationError as error:
-        keys = ", ".join(".".join(map(str, each["loc"])) or "the JSON text" for each in error.errors()[:3])
-        raise CommandError(folder.register, f"is damaged at {keys}: {REMEDY}") from None
 
 
 def write_register(

@@ -12,7 +12,7 @@ from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import REMEDY, SecretsFolder
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.site.secret_files import write_secret
+from gridfleet.provisioning.site.secret_files import read_checked, write_secret
 
 _OLD_NAME: Final = "roll.json"
 """The registry's file name before schema version 2; such a file is not read."""
@@ -39,21 +39,16 @@ class UserRegistry:
 
 def read_registry(folder: SecretsFolder) -> UserRegistry:
     """Return a folder's user registry; raise CommandError where it is missing or invalid."""
-    from pydantic import TypeAdapter, ValidationError
-
     check_version(folder)
     try:
-        return TypeAdapter(UserRegistry).validate_json(folder.user_registry.read_bytes())
+        return read_checked(
+            folder.user_registry,
+            UserRegistry,
+            "delete it and run `gridfleet site init` again; enrolled devices need `gridfleet device flash` again",
+        )
     except FileNotFoundError:
         raise CommandError(
             folder.path, f"is not a secrets folder (it has no {folder.user_registry.name}): {REMEDY}"
-        ) from None
-    except ValidationError as error:
-        keys = ", ".join(".".join(map(str, each["loc"])) or "the JSON text" for each in error.errors()[:3])
-        raise CommandError(
-            folder.user_registry,
-            f"is damaged at {keys}: delete it and run `gridfleet site init` again; enrolled devices need "
-            "`gridfleet device flash` again",
         ) from None
 
 
