@@ -7,7 +7,7 @@ The months of a typical year come from different years: they need one year into 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from gridfleet.broker.readers.ranges import number
 from gridfleet.broker.readers.ranges import place as place_on_earth
 from gridfleet.broker.readers.read_error import ReadError
 from gridfleet.devices.weather import WeatherFileError
-from gridfleet.devices.weather.delimited import number_of, table_of
+from gridfleet.devices.weather.delimited import Row, Table, number_of, table_of
 from gridfleet.devices.weather.formats.sample import (
     TEMPERATURE_LIMITS,
     TEMPERATURES,
@@ -53,19 +53,18 @@ def _read_epw(file: Path, text: str, options: Options) -> Iterator[Sample]:
     table = table_of(file, text, _EPW_HEADER_LINES + 1, _EPW_COLUMNS)
     place = options.place or (latitude, longitude)
     station = options.station or location[1].strip() or file.stem
-    zone, last = fixed_offset(ahead_h), None
-    for row in table.rows():
+    zone = fixed_offset(ahead_h)
+
+    def begin_of(row: Row) -> datetime:
         parts = [number_of(table, row, name) for name in _EPW_COLUMNS[:4]]
         try:
             year, month, day, hour = (int(part or 0) for part in parts)
-            begin = datetime(year, month, day, tzinfo=zone) + timedelta(hours=hour - 1)
+            return datetime(year, month, day, tzinfo=zone) + timedelta(hours=hour - 1)
         except (ValueError, OverflowError) as error:
             remedy = "expected year,month,day,hour,… with hours 1 to 24"
             raise WeatherFileError(file, row.line, None, "no date and hour", remedy) from error
-        moment = in_year(begin, options.year)
-        if moment is None:
-            continue
-        last = _ascending(file, row.line, last, moment)
+
+    for row, moment in _in_one_year(file, table, begin_of, options):
         yield Sample(
             row.line,
             station,
@@ -95,18 +94,17 @@ def _read_pvgis(file: Path, text: str, options: Options) -> Iterator[Sample]:
         place = options.place or place_on_earth(found["latitude"], found["longitude"])
     except ReadError as error:
         raise WeatherFileError(file, None, None, error.problem, "download the file again") from error
-    station, last = options.station or file.stem, None
-    for row in table.rows():
+    station = options.station or file.stem
+
+    def time_of(row: Row) -> datetime:
         written = row.cells[table.columns[0]]
         try:
-            stamp = datetime.strptime(written, "%Y%m%d:%H%M").replace(tzinfo=UTC)
+            return datetime.strptime(written, "%Y%m%d:%H%M").replace(tzinfo=UTC)
         except ValueError as error:
             problem, remedy = f"{shown(written)!r} is no time of PVGIS", "write it like 20160101:0010"
             raise WeatherFileError(file, row.line, None, problem, remedy) from error
-        moment = in_year(stamp, options.year)
-        if moment is None:
-            continue
-        last = _ascending(file, row.line, last, moment)
+
+    for row, moment in _in_one_year(file, table, time_of, options):
         yield Sample(
             row.line,
             station,
@@ -117,15 +115,26 @@ def _read_pvgis(file: Path, text: str, options: Options) -> Iterator[Sample]:
         )
 
 
-def _ascending(file: Path, line: int, last: datetime | None, moment: datetime) -> datetime:
-    """Return a moment that is later than the last; raise WeatherFileError where the months are of several years."""
-    if last is not None and moment <= last:
-        problem = (
-            f"{moment:%Y-%m-%d %H:%M} comes after {last:%Y-%m-%d %H:%M}: the months are of several years"
-        )
-        remedy = "put them into one year that is no leap year: --year 2025"
-        raise WeatherFileError(file, line, None, problem, remedy)
-    return moment
+def _in_one_year(
+    file: Path, table: Table, time_of: Callable[[Row], datetime], options: Options
+) -> Iterator[tuple[Row, datetime]]:
+    """Yield the rows with their times, in the year of the options if one is given.
+
+    Raises WeatherFileError where the months are of several years, so that times go back.
+    """
+    last: datetime | None = None
+    for row in table.rows():
+        moment = in_year(time_of(row), options.year)
+        if moment is None:
+            continue
+        if last is not None and moment <= last:
+            problem = (
+                f"{moment:%Y-%m-%d %H:%M} comes after {last:%Y-%m-%d %H:%M}: the months are of several years"
+            )
+            remedy = "put them into one year that is no leap year: --year 2025"
+            raise WeatherFileError(file, row.line, None, problem, remedy)
+        last = moment
+        yield row, moment
 
 
 EPW: Final = Format("epw", "an EPW file", lambda text: text[:9].upper() == "LOCATION,", _read_epw)
