@@ -23,9 +23,8 @@ INTERRUPTED: Final = 130
 
 def interruptible(command: Callable[[], int]) -> int:
     """Run the command of this process; return its exit code, INTERRUPTED where a signal has ended it."""
-    for number in SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    for number in _signals_to_take():
+        signal.signal(number, _interrupt)
     try:
         return command()
     except KeyboardInterrupt:
@@ -48,6 +47,11 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _signals_to_take() -> list[signal.Signals]:
+    """Return the signals that request a stop: not SIGHUP in a process that `nohup` has started."""
+    return [each for each in SIGNALS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -66,9 +70,7 @@ class Interruption:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in SIGNALS:
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue
+        for number in _signals_to_take():
             self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -100,7 +102,7 @@ class ReloadSignals:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for each in SIGNALS:
             self._previous[each] = signal.signal(each, self._on_signal)
         return self
 
