@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from statistics import median
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from benchmarks.measure import ROOT
 from benchmarks.table import Cell, show
@@ -116,30 +116,38 @@ def crowd(devices: int) -> Scenario:
     return load("normal", changes)
 
 
-def measure(devices: int, seconds: float) -> Frames:
-    """Count the frames of the page for so long; raise RuntimeError when a tool is missing or the page fails."""
+def in_chromium(script: str, *words: str, most_s: float) -> Any:  # noqa: ANN401 - what the script prints as JSON
+    """Run a script of the page's tests in Chromium for `most_s` seconds at most; return what it prints.
+
+    Raises RuntimeError when a tool is missing or the page fails.
+    """
     node, chromium = shutil.which("node"), shutil.which("chromium")
     if node is None or chromium is None or not (SOURCES / "node_modules").is_dir():
         raise RuntimeError(
             "the console is measured in Chromium: sudo apt-get install chromium nodejs npm, then make page"
         )
+    done = subprocess.run(
+        [node, script, *words],
+        cwd=SOURCES,
+        env={**os.environ, "CHROMIUM": chromium},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=most_s,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the page could not be measured: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def measure(devices: int, seconds: float) -> Frames:
+    """Count the frames of the page for so long; raise RuntimeError when a tool is missing or the page fails."""
     with (
         EmbeddedBroker() as broker,
         Crowd(broker.url, crowd(devices)),
         ConsoleServer(ConsoleConfig(BrokerAddress.parse(broker.url), "germany")) as server,
     ):
-        done = subprocess.run(
-            [node, "tests/frames.mjs", server.url, str(seconds)],
-            cwd=SOURCES,
-            env={**os.environ, "CHROMIUM": chromium},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=MAX_RUN_S,
-        )
-    if done.returncode:
-        raise RuntimeError(f"the page could not be measured: {done.stderr.strip()}")
-    return Frames(**json.loads(done.stdout))
+        return Frames(**in_chromium("tests/frames.mjs", server.url, str(seconds), most_s=MAX_RUN_S))
 
 
 def run(*, quick: bool) -> None:

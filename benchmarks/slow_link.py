@@ -4,12 +4,8 @@ The server shows a run of the normal scenario near its end; a proxy delays and s
 connections of the browser together. Needs Chromium, Node.js and npm.
 """
 
-import json
-import os
 import select
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections import deque
@@ -18,7 +14,7 @@ from statistics import median
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.console import SOURCES
+from benchmarks.console import in_chromium
 from benchmarks.table import Cell, show
 from gridfleet.dashboards.console.history.page_history import PageHistory
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
@@ -97,11 +93,6 @@ class SlowLink:
 
 def measure(bytes_per_s: float = BYTES_PER_S, round_trip_s: float = ROUND_TRIP_S) -> float:
     """Return the seconds until the page shows the run; raise RuntimeError when a tool is missing or the page fails."""
-    node, chromium = shutil.which("node"), shutil.which("chromium")
-    if node is None or chromium is None or not (SOURCES / "node_modules").is_dir():
-        raise RuntimeError(
-            "the console is measured in Chromium: sudo apt-get install chromium nodejs npm, then make page"
-        )
     scenario = load("normal", ())
     with PageHistory(scenario.site) as history:
         Simulation(scenario, ticks=TICKS, receivers=(history.receive,)).run()
@@ -110,18 +101,8 @@ def measure(bytes_per_s: float = BYTES_PER_S, round_trip_s: float = ROUND_TRIP_S
             ConsoleServer(ConsoleConfig(None, scenario.site), show=shown) as server,
             SlowLink(int(server.url.rstrip("/").rpartition(":")[2]), bytes_per_s, round_trip_s) as link,
         ):
-            done = subprocess.run(
-                [node, "tests/until.mjs", f"http://127.0.0.1:{link.port}/", LIVE],
-                cwd=SOURCES,
-                env={**os.environ, "CHROMIUM": chromium},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_MAX_S,
-            )
-    if done.returncode:
-        raise RuntimeError(f"the page failed: {done.stderr.strip()}")
-    return float(json.loads(done.stdout))
+            url = f"http://127.0.0.1:{link.port}/"
+            return float(in_chromium("tests/until.mjs", url, LIVE, most_s=_MAX_S))
 
 
 def run(*, quick: bool) -> None:
