@@ -132,9 +132,8 @@ class FileCredentials:
         Raises BrokerError where OpenSSL's library is missing.
         """
         if self._verify is None:
-            from gridfleet.broker.credentials.signatures import (
-                SignatureCheck,  # few clients receive signatures
-            )
+            # Few clients receive signatures, so few load OpenSSL's functions.
+            from gridfleet.broker.credentials.signatures import SignatureCheck
 
             try:
                 self._verify = SignatureCheck(self._authority.decode("ascii"))

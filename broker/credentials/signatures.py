@@ -1,8 +1,7 @@
 """Checks what a site's CA has signed, by the OpenSSL library that Python's `ssl` needs anyway.
 
 The package `cryptography` does the same, and takes 8 MB of a device's memory; for the 32-bit Arm of older Pis it has no
-wheels. So a device calls OpenSSL itself: five functions of its documented interface (EVP_DigestVerify), and nothing
-secret passes through them.
+wheels. So a device calls OpenSSL itself, by its documented interface (EVP_DigestVerify); nothing secret passes through.
 """
 
 import base64

@@ -79,8 +79,8 @@ class ClockRunner(AgentRunner):
     def _is_ahead(self, tick: Tick) -> bool:
         """Return whether a tick is of another clock that is ahead, or that began earlier where the instant is the same.
 
-        Two clocks of one id disconnect each other in turn, so neither receives what the other publishes meanwhile;
-        what both receive is the retained tick, which is of the same instant when both keep the same pace.
+        Two clocks that keep the same pace are at the same instant, which does not say which one ends. Mostly neither
+        receives a tick of the other, since they disconnect each other in turn: then `_on_problem` ends one.
         """
         clock = self.agent
         present = (clock.epoch, clock.tick_message.simulated_ms, -clock.resumptions)
